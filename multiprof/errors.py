@@ -1,0 +1,43 @@
+"""Every error multiprof raises on purpose; each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class MultiprofError(Exception):
+    """Base of all errors of multiprof; the command line prints it as one line and exits with 2."""
+
+
+class UsageError(MultiprofError):
+    """The call itself is wrong: an unknown option value, a missing argument, arguments that exclude each other."""
+
+
+class InputsError(MultiprofError):
+    """The model cannot be run on the inputs given: none, wrong shape, wrong dtype, wrong names."""
+
+
+class ModelError(MultiprofError):
+    """The model is not readable, or raised while it was being read."""
+
+
+class UnknownFrameworkError(MultiprofError):
+    """No adapter can read this object or file."""
+
+
+class MissingDependencyError(MultiprofError):
+    """The adapter exists but the package it needs is not installed; the message names the extra."""
+
+
+class PluginError(MultiprofError):
+    """A plugin breaks its contract: a misspelt hook, a wrong type, two formulas for one op."""
+
+
+class FormulaClashError(PluginError):
+    """Two plugins price the same op; the message names both."""
+
+
+class UnknownDimensionError(MultiprofError):
+    """A formula needs a dimension that is data-dependent (`None`); the engine turns it into reason ``shape``."""
+
+
+class UnsupportedOpError(MultiprofError):
+    """Raised under ``strict`` when at least one layer has no cost; the message lists the ops."""

@@ -1,0 +1,102 @@
+"""What a plugin can supply beside formulas: plain values, so that a plugin is tested by calling its hook."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multiprof.inputs import Inputs, ReadOptions
+from multiprof.ir import Graph
+
+if TYPE_CHECKING:
+    from multiprof.report import Report
+
+# Reads code of another framework found inside a model: trace(framework, callable, inputs) -> Graph.
+Trace = Callable[[str, Callable[..., Any], Inputs], Graph]
+
+
+class Reader(Protocol):
+    """The function an adapter's ``reader`` names: model and inputs in, `Graph` out."""
+
+    def __call__(
+        self, model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Trace, options: ReadOptions
+    ) -> Graph: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What an adapter can read, as data: matching looks at these fields and `sys.modules`, and imports nothing.
+
+    ``reader`` is ``module:function``. ``types`` are qualified class names (a subclass matches too); ``suffixes`` and
+    ``magic`` (offset, bytes) recognise files. ``requires`` are the modules the reader imports, ``extra`` the extra of
+    the distribution that installs them. ``callables`` says that any callable belongs to it when its framework is loaded.
+    """
+
+    framework: str
+    reader: str
+    types: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    magic: tuple[tuple[int, bytes], ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    callables: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """A way to show a Report: ``render(report, **options) -> str``; ``options`` are the keywords it understands."""
+
+    name: str
+    render: Callable[..., str]
+    suffixes: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand of the command line; ``run`` returns the exit code."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Peak rates (operations per second per dtype) and memory bandwidth (bytes per second), with their source."""
+
+    name: str
+    rates: Mapping[str, float]
+    bandwidth: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """Another tool's way of counting, as a view on the same terms: ``count(report) -> {name: number}``."""
+
+    name: str
+    count: Callable[[Report], Mapping[str, int]]
+    source: str = ""
+
+
+class Runner(Protocol):
+    """A device or runtime that can time a model."""
+
+    name: str
+
+    def available(self) -> str | None:
+        """The reason why it cannot be used here, or ``None``."""
+
+    def prepare(self, model: Any, inputs: Inputs | None, options: Mapping[str, Any]) -> Any: ...
+
+    def run(self, prepared: Any) -> Any: ...
+
+    def per_layer(self, prepared: Any) -> Any: ...
+
+
+__all__ = ["Adapter", "Command", "Convention", "Device", "Reader", "Reporter", "Runner", "Trace"]

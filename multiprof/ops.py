@@ -1,0 +1,195 @@
+"""THE VOCABULARY: every canonical op, its roles, its attributes and its meaning. Data, no logic.
+
+An adapter translates into these names, a formula reads them, and neither knows the other. In a role list ``?`` marks
+an optional role and ``*`` a variadic one (``x*`` stands for ``x0, x1, …``). Every attribute is optional for formulas
+unless its text begins with "required".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """A canonical operation: ``inputs`` and ``outputs`` are its roles, ``attrs`` its attributes with their meaning."""
+
+    name: str
+    family: str
+    summary: str
+    inputs: tuple[str, ...] = ("x",)
+    outputs: tuple[str, ...] = ("y",)
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+
+_WINDOW = {
+    "kernel_size": "required: tuple, one per spatial dimension",
+    "stride": "tuple",
+    "padding": "tuple of (before, after) pairs",
+    "dilation": "tuple",
+    "data_format": "order of x and y, e.g. NCHW, NHWC, NCL",
+}
+_CONV = _WINDOW | {
+    "groups": "required: G",
+    "in_channels": "required: C_i of the whole layer",
+    "out_channels": "required: C_o of the whole layer",
+    "padding_mode": "zeros unless said",
+}
+_POOL = _WINDOW | {"ceil_mode": "whether the output size is rounded up"}
+_AXES = {"axis": "tuple of the reduced axes, non-negative", "keepdim": "bool"}
+_RECURRENT = {
+    "steps": "required: S, the sum of the sequence lengths over the batch (N·T when unpacked)",
+    "input_size": "required: C_i",
+    "hidden_size": "required: H",
+    "reverse": "bool: runs over the sequence backwards",
+    "batch_first": "bool, order of x and y",
+}
+_NORM = {"eps": "float"}
+
+_TABLE: tuple[Op, ...] = (
+    # contractions
+    Op("conv", "convolution", "convolution of any rank, with groups and dilation", ("x", "weight", "bias?"), ("y",), _CONV),
+    Op("conv_transpose", "deconvolution", "transposed convolution of any rank", ("x", "weight", "bias?"), ("y",), _CONV | {"output_padding": "tuple"}),
+    Op("linear", "linear", "contraction with a weight", ("x", "weight", "bias?"), ("y",), {
+        "in_features": "required: the contracted size", "out_features": "int", "equation": "einsum equation where it is not x·Wᵀ"}),
+    Op("matmul", "matmul", "product of two activations, batched over the leading dimensions", ("x0", "x1"), ("y",), {
+        "contracted": "required: the contracted size"}),
+    Op("einsum", "matmul", "one pairwise step of an Einstein sum of activations, or an Einstein sum of one operand", ("x*",), ("y",), {
+        "equation": "required: explicit, lower and upper case letters, without spaces and ellipses, e.g. bij,bjk->bik",
+        "path": "the whole sum's pairwise path, on each of its steps"}),
+    Op("attention", "attention", "scaled dot-product attention", ("q", "k", "v", "mask?"), ("y",), {
+        "batch": "required: N", "heads": "required: query heads", "kv_heads": "required: key and value heads",
+        "q_len": "required: L_q", "kv_len": "required: L_k", "qk_dim": "required: D_k per head", "v_dim": "required: D_v per head",
+        "causal": "bool", "causal_alignment": "top_left (PyTorch) or bottom_right", "scale": "float; scaled unless it is 1.0",
+        "pairs": "full, or unmasked: whether causal attention is counted in full"}),
+    # recurrent: one layer per direction and layer of the stack, never the loop body
+    Op("lstm", "recurrent", "LSTM over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "weight_hr?", "peephole?", "h0?", "c0?"), ("y", "hn", "cn"),
+       _RECURRENT | {"proj_size": "P, 0 without projection"}),
+    Op("gru", "recurrent", "GRU over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "h0?"), ("y", "hn"),
+       _RECURRENT | {"reset_after": "bool: the reset gate multiplies the recurrent product (PyTorch, cuDNN) or the state before it"}),
+    Op("rnn", "recurrent", "Elman network over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "h0?"), ("y", "hn"),
+       _RECURRENT | {"nonlinearity": "tanh or relu"}),
+    Op("embedding", "embedding", "rows of a table by index", ("x", "weight"), ("y",), {"num_embeddings": "int", "embedding_dim": "int"}),
+    # normalisation
+    Op("batch_norm", "normalization", "batch norm with given statistics", ("x", "weight?", "bias?", "mean?", "var?"), ("y",), _NORM | {
+        "channels": "required: C", "batch_stats": "bool: statistics are computed from the batch (no running ones)"}),
+    Op("layer_norm", "normalization", "layer norm", ("x", "weight?", "bias?"), ("y",), _NORM | {"normalized_size": "required: elements normalised together"}),
+    Op("group_norm", "normalization", "group norm", ("x", "weight?", "bias?"), ("y",), _NORM | {"groups": "required: G per sample", "channels": "required: C", "batch": "required: N"}),
+    Op("instance_norm", "normalization", "instance norm", ("x", "weight?", "bias?", "mean?", "var?"), ("y",), _NORM | {
+        "channels": "required: C", "batch": "required: N", "running_stats": "bool: given statistics are used"}),
+    Op("rms_norm", "normalization", "root-mean-square norm", ("x", "weight?"), ("y",), _NORM | {"normalized_size": "required: elements normalised together"}),
+    Op("local_response_norm", "normalization", "local response norm across channels", ("x",), ("y",), {
+        "size": "required: window", "channels": "required: C", "alpha": "float", "beta": "float", "k": "float"}),
+    # pooling
+    Op("max_pool", "pooling", "maximum over a window", ("x",), ("y", "indices?"), _POOL),
+    Op("avg_pool", "pooling", "mean over a window", ("x",), ("y",), _POOL | {"count_include_pad": "bool", "divisor": "int or None"}),
+    Op("lp_pool", "pooling", "p-norm over a window", ("x",), ("y",), _POOL | {"p": "required: number"}),
+    Op("adaptive_avg_pool", "pooling", "mean over windows that tile the input", ("x",), ("y",), {
+        "input_size": "required: tuple, spatial", "output_size": "required: tuple, spatial", "data_format": "order of x and y"}),
+    Op("adaptive_max_pool", "pooling", "maximum over windows that tile the input", ("x",), ("y", "indices?"), {
+        "input_size": "required: tuple, spatial", "output_size": "required: tuple, spatial", "data_format": "order of x and y"}),
+    # softmax
+    Op("softmax", "softmax", "softmax along axes", ("x",), ("y",), {"axis": "tuple", "n": "required: elements normalised together"}),
+    Op("log_softmax", "softmax", "logarithm of softmax along axes", ("x",), ("y",), {"axis": "tuple", "n": "required: elements normalised together"}),
+    # activations with parameters or attributes of their own; the plain ones follow below
+    Op("prelu", "activation", "max(0, x) + weight·min(0, x)", ("x", "weight"), ("y",)),
+    Op("gelu", "activation", "x·Φ(x)", ("x",), ("y",), {"approximate": "none (erf) or tanh"}),
+    Op("glu", "activation", "a·sigmoid(b), a and b the halves of x", ("x",), ("y",), {"axis": "int"}),
+    # elementwise with attributes
+    Op("clip", "elementwise", "x limited to [min, max]", ("x",), ("y",), {"min": "number or None", "max": "number or None"}),
+    Op("pow", "elementwise", "x0 to the power x1, or to a constant exponent", ("x0", "x1?"), ("y",), {"exponent": "number where the exponent is a constant", "base": "number where the base is"}),
+    Op("where", "elementwise", "x0 where cond, else x1", ("cond", "x0?", "x1?"), ("y",)),
+    Op("masked_fill", "elementwise", "x with a constant where the mask is set", ("x", "mask"), ("y",)),
+    Op("lerp", "elementwise", "x0 + t·(x1 − x0)", ("x0", "x1", "t?"), ("y",), {"scalar": "t where it is a constant"}),
+    Op("addcmul", "elementwise", "x0 + value·x1·x2", ("x0", "x1", "x2"), ("y",), {"value": "number"}),
+    Op("addcdiv", "elementwise", "x0 + value·x1/x2", ("x0", "x1", "x2"), ("y",), {"value": "number"}),
+    Op("add", "elementwise", "x0 + alpha·x1", ("x0", "x1?"), ("y",), {"alpha": "number, 1 unless said", "scalar": "the operand that is a constant"}),
+    Op("sub", "elementwise", "x0 − alpha·x1", ("x0", "x1?"), ("y",), {"alpha": "number, 1 unless said", "scalar": "the operand that is a constant"}),
+    Op("cast", "elementwise", "conversion to another dtype", ("x",), ("y",), {"dtype": "target dtype"}),
+    # reductions; n, the number of elements reduced into one output, is |x|/|y|
+    Op("variance", "reduction", "variance", ("x",), ("y",), _AXES | {"correction": "number"}),
+    Op("std", "reduction", "standard deviation", ("x",), ("y",), _AXES | {"correction": "number"}),
+    Op("norm", "reduction", "vector norm", ("x",), ("y",), _AXES | {"ord": "number, inf, -inf"}),
+    # resizing and layout
+    Op("resize", "resize", "interpolation to another size", ("x",), ("y",), {
+        "mode": "required: nearest, linear, bilinear, trilinear, bicubic, area", "scale": "tuple", "align_corners": "bool", "antialias": "bool", "data_format": "order of x and y"}),
+    Op("pad", "shape", "padding", ("x",), ("y",), {"padding": "tuple of (before, after), one pair per dimension", "mode": "constant, reflect, replicate, circular", "value": "number"}),
+    Op("concat", "shape", "tensors joined along an axis", ("x*",), ("y",), {"axis": "int"}),
+    Op("stack", "shape", "tensors joined along a new axis", ("x*",), ("y",), {"axis": "int"}),
+    Op("split", "shape", "a tensor cut into pieces", ("x",), ("y*",), {"axis": "int", "sizes": "tuple"}),
+    Op("reshape", "shape", "another shape for the same elements", ("x",), ("y",), {"shape": "tuple"}),
+    Op("transpose", "shape", "dimensions in another order", ("x",), ("y",), {"perm": "tuple"}),
+    Op("slice", "shape", "part of a tensor by position", ("x",), ("y",), {"index": "description of the part"}),
+    Op("expand", "shape", "broadcast to a larger shape", ("x",), ("y",), {"shape": "tuple"}),
+    Op("repeat", "shape", "the tensor repeated along its dimensions", ("x",), ("y",), {"repeats": "tuple or int"}),
+    Op("flip", "shape", "dimensions reversed", ("x",), ("y",), {"axis": "tuple"}),
+    Op("roll", "shape", "dimensions rotated", ("x",), ("y",), {"axis": "tuple", "shift": "tuple"}),
+    Op("unfold", "shape", "sliding windows as columns (im2col)", ("x",), ("y",), _WINDOW),
+    Op("fold", "reduction", "columns summed into an image (col2im)", ("x",), ("y",), _WINDOW),
+    Op("pixel_shuffle", "shape", "channels moved into space", ("x",), ("y",), {"factor": "int"}),
+    Op("pixel_unshuffle", "shape", "space moved into channels", ("x",), ("y",), {"factor": "int"}),
+    Op("channel_shuffle", "shape", "channels interleaved", ("x",), ("y",), {"groups": "int"}),
+    Op("gather", "shape", "elements by index along an axis", ("x", "indices"), ("y",), {"axis": "int"}),
+    Op("index", "shape", "elements by one or more index tensors", ("x", "x*"), ("y",)),
+    Op("scatter", "shape", "elements written by index", ("x", "indices", "src?"), ("y",), {"axis": "int"}),
+    Op("index_put", "shape", "elements written by one or more index tensors", ("x", "x*", "src?"), ("y",)),
+    Op("triangle", "shape", "upper or lower triangle, the rest zero", ("x",), ("y",), {"diagonal": "int", "upper": "bool"}),
+    Op("copy", "shape", "the same elements in other memory", ("x", "dest?"), ("y",)),
+    Op("dropout", "shape", "dropout at inference", ("x",), ("y",), {"p": "float"}),
+    Op("identity", "shape", "nothing", ("x",), ("y",)),
+    # tensors out of nothing
+    Op("fill", "creation", "a tensor of one value", (), ("y",), {"value": "number"}),
+    Op("arange", "creation", "an arithmetic progression", (), ("y",)),
+    Op("constant", "creation", "a tensor written into the program", (), ("y",)),
+    Op("random", "creation", "random numbers", (), ("y",), {"distribution": "name"}),
+)
+
+# Ops of one input or two, without attributes: name -> meaning.
+_ACTIVATIONS = {
+    "relu": "max(0, x)", "relu6": "min(max(0, x), 6)", "hard_tanh": "x limited to [−1, 1]", "leaky_relu": "x or slope·x",
+    "rrelu": "x or slope·x", "elu": "x or α(eˣ − 1)", "selu": "λ·elu(x)", "celu": "x or α(e^(x/α) − 1)", "silu": "x·sigmoid(x)",
+    "mish": "x·tanh(softplus(x))", "sigmoid": "1/(1 + e⁻ˣ)", "log_sigmoid": "log sigmoid(x)", "hard_sigmoid": "relu6(x + 3)/6",
+    "hard_swish": "x·hard_sigmoid(x)", "tanh": "tanh x", "softplus": "log(1 + eˣ)", "softsign": "x/(1 + |x|)",
+    "tanh_shrink": "x − tanh x", "soft_shrink": "x moved towards 0 by λ", "hard_shrink": "x or 0", "threshold": "x or a value",
+}
+_UNARY = {
+    "neg": "−x", "abs": "|x|", "sign": "sign of x", "reciprocal": "1/x", "square": "x²", "sqrt": "√x", "rsqrt": "1/√x", "exp": "eˣ", "exp2": "2ˣ",
+    "expm1": "eˣ − 1", "log": "ln x", "log2": "log₂ x", "log10": "log₁₀ x", "log1p": "ln(1 + x)", "sin": "sin x", "cos": "cos x",
+    "tan": "tan x", "asin": "arcsin x", "acos": "arccos x", "atan": "arctan x", "sinh": "sinh x", "cosh": "cosh x", "asinh": "arsinh x",
+    "acosh": "arcosh x", "atanh": "artanh x", "erf": "erf x", "erfc": "1 − erf x", "erfinv": "inverse of erf", "floor": "⌊x⌋", "ceil": "⌈x⌉",
+    "round": "nearest integer", "trunc": "towards 0", "frac": "x − trunc x", "logical_not": "not x", "bitwise_not": "~x",
+    "is_nan": "x is NaN", "is_inf": "x is infinite", "is_finite": "x is finite",
+}
+_BINARY = {
+    "mul": "x0·x1", "div": "x0/x1", "floor_div": "⌊x0/x1⌋", "remainder": "x0 − ⌊x0/x1⌋·x1", "maximum": "max(x0, x1)", "minimum": "min(x0, x1)",
+    "atan2": "angle of (x1, x0)", "equal": "x0 = x1", "not_equal": "x0 ≠ x1", "less": "x0 < x1", "less_equal": "x0 ≤ x1", "greater": "x0 > x1",
+    "greater_equal": "x0 ≥ x1", "logical_and": "and", "logical_or": "or", "logical_xor": "exclusive or", "bitwise_and": "&", "bitwise_or": "|",
+    "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>",
+}
+_REDUCTIONS = {
+    "sum": "sum", "mean": "mean", "max": "maximum", "min": "minimum", "prod": "product", "argmax": "position of the maximum", "argmin": "position of the minimum",
+    "any": "any set", "all": "all set", "logsumexp": "log of the sum of eˣ", "cumsum": "running sum", "cumprod": "running product", "count_nonzero": "how many are not 0",
+}
+
+
+def _plain() -> tuple[Op, ...]:
+    scalar = {"scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand"}
+    return (
+        *(Op(name, "activation", text) for name, text in _ACTIVATIONS.items()),
+        *(Op(name, "elementwise", text) for name, text in _UNARY.items()),
+        *(Op(name, "elementwise", text, ("x0", "x1?"), ("y",), scalar) for name, text in _BINARY.items()),
+        *(Op(name, "reduction", text, ("x",), ("y", "indices?"), _AXES) for name, text in _REDUCTIONS.items()),
+    )
+
+
+OPS: Mapping[str, Op] = {op.name: op for op in (*_TABLE, *_plain())}
+
+# Families in which one network must cost the same whatever framework it was written in.
+CONTRACTION_FAMILIES = ("convolution", "deconvolution", "linear", "matmul", "attention", "recurrent")
+
+
+def family(op: str) -> str:
+    """The family of an op; a foreign op's family is its own name."""
+    known = OPS.get(op)
+    return known.family if known else op
