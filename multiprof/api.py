@@ -1,0 +1,203 @@
+"""The pipeline: model → adapter → Graph → passes → engine → Report. The only place that knows all the parts."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from multiprof import __version__, engine, passes
+from multiprof.adapters.matching import by_framework, find_adapter, load_reader, match_type
+from multiprof.blame import describe
+from multiprof.cost import Formula
+from multiprof.errors import ModelError, MultiprofError, UsageError
+from multiprof.extensions import Adapter
+from multiprof.inputs import Inputs, ReadOptions, as_inputs
+from multiprof.ir import LOOP, Graph
+from multiprof.ops import OPS
+from multiprof.python_target import Target, is_python_target, load_target
+from multiprof.registry import Registry, build
+from multiprof.report import Report
+
+CAUSAL = ("full", "unmasked")
+CALLER = "the caller"  # the provider of formulas given to analyze()
+
+
+def analyze(
+    model: Any,
+    inputs: Any = None,
+    *,
+    framework: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    trips: Mapping[str, int] | None = None,
+    signature: str | None = None,
+    convention: str = "default",
+    formulas: Mapping[str, Formula] | Iterable[Formula] | None = None,
+    strict: bool = False,
+    train: bool = False,
+    optimizer: str | None = None,
+    causal: str = "full",
+    trust: bool = False,
+) -> Report:
+    """Count what a model costs, layer by layer, without running it where that can be avoided.
+
+    ``model`` is a live object of a supported framework, a path, or ``file.py:callable`` or ``package.module:callable``.
+    ``inputs`` is a tensor or array, a shape such as ``(1, 3, 224, 224)``, a `TensorSpec`, a list of those, a mapping for
+    keyword arguments, or `Inputs` where both are needed. ``dims`` sizes free dimensions, ``trips`` gives loops their
+    number of iterations, ``signature`` names the entry of a file that has several, ``trust`` allows files that run code
+    when they are read. ``formulas`` (by op, or an iterable) go before those of any plugin. ``causal="unmasked"`` counts
+    only the unmasked pairs of causal attention. Under ``strict`` a layer without a cost raises `UnsupportedOpError`.
+
+    Everything that can go wrong with the call or the model raises a `MultiprofError` of one line.
+    """
+    _refuse_unoffered(convention, train, optimizer, causal)
+    options = ReadOptions(train, _sizes("dims", dims, 1), _sizes("trips", trips, 0), signature, trust)
+    registry = build()
+    table = registry.formulas() | _overrides(formulas)
+    target = _resolve(model, inputs, registry.adapters())
+    graph = _read(target, framework, registry, frozenset(table.keys() - OPS.keys()), options)
+    warnings = [*registry.warnings, *graph.metadata.get("warnings", ()), *_unused(graph, options)]
+    for apply in passes.default_passes:
+        graph = apply(graph)
+    if causal == "unmasked":
+        graph = passes.count_unmasked_pairs(graph)
+    return engine.price(
+        graph,
+        table,
+        strict=strict,
+        convention=convention,
+        trips=options.trips,
+        environment=_environment(graph),
+        model=_provenance(target.model),
+        warnings=tuple(warnings),
+    )
+
+
+def load(path: str | os.PathLike[str]) -> Report:
+    """The Report that `Report.save` wrote to ``path``; raises a `MultiprofError` when it is none."""
+    return Report.load(path)
+
+
+def _resolve(model: Any, inputs: Any, adapters: list[Adapter]) -> Target:
+    """The live object or path that ``model`` names, with the inputs: the caller's before the callable's."""
+    if isinstance(model, str) and is_python_target(model):
+        target = load_target(model, lambda found: bool(match_type(type(found), adapters)))
+        return Target(target.model, as_inputs(target.inputs if inputs is None else inputs))
+    if isinstance(model, (str, os.PathLike)):
+        model = Path(os.fspath(model)).expanduser()
+    return Target(model, as_inputs(inputs))
+
+
+def _read(
+    target: Target, framework: str | None, registry: Registry, leaves: frozenset[str], options: ReadOptions
+) -> Graph:
+    """Let the adapter of the model read it; code of another framework inside goes to that one's adapter."""
+    adapters = registry.adapters()
+
+    def read(adapter: Adapter, model: Any, inputs: Inputs | None) -> Graph:
+        registry.named("multiprof_adapters", adapter.framework)  # two of that name: refused here, naming both
+        reader = load_reader(adapter)
+        try:
+            return reader(model, inputs, leaves=leaves, trace=trace, options=options)
+        except MultiprofError:
+            raise
+        except Exception as error:  # the user's model, or the framework on its behalf
+            raise ModelError(f"reading the model ({adapter.framework}) failed: {describe(error)}") from error
+
+    def trace(framework: str, function: Callable[..., Any], inputs: Inputs) -> Graph:
+        return read(by_framework(framework, adapters), function, inputs)
+
+    return read(find_adapter(target.model, adapters, framework), target.model, target.inputs)
+
+
+def _refuse_unoffered(convention: str, train: bool, optimizer: str | None, causal: str) -> None:
+    if train or optimizer is not None:
+        raise UsageError("this version counts inference only: leave train and optimizer out")
+    if convention != "default":
+        raise UsageError(f"this version has only the 'default' convention, not {convention!r}")
+    if causal not in CAUSAL:
+        raise UsageError(f"causal is {causal!r}; one of {', '.join(CAUSAL)}")
+
+
+def _sizes(name: str, given: Mapping[str, int] | None, least: int) -> dict[str, int]:
+    """``dims`` or ``trips`` as a checked dict."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{name} is a {type(given).__name__}; give a mapping such as {{'batch': 8}}")
+    for key, value in given.items():
+        if not isinstance(key, str) or type(value) is not int or value < least:
+            raise UsageError(f"{name}: {key!r}: {value!r} is not a name with an integer of at least {least}")
+    return dict(given)
+
+
+def _overrides(formulas: Mapping[str, Formula] | Iterable[Formula] | None) -> dict[str, list[Formula]]:
+    """The caller's formulas by op."""
+    if formulas is None:
+        return {}
+    if isinstance(formulas, Formula):
+        formulas = [formulas]
+    pairs = (
+        list(formulas.items()) if isinstance(formulas, Mapping) else [(op, f) for f in formulas for op in _ops_of(f)]
+    )
+    table: dict[str, list[Formula]] = {}
+    for op, item in pairs:
+        if op in table:
+            raise UsageError(f"formulas: two of them price {op!r}; give one")
+        _ops_of(item)
+        table[op] = [item if item.provider else item.supplied_by(CALLER)]
+    return table
+
+
+def _ops_of(item: Any) -> tuple[str, ...]:
+    if not isinstance(item, Formula):
+        raise UsageError(f"formulas: {item!r} is no Formula; make one with @multiprof.formula('op')")
+    return item.ops
+
+
+def _unused(graph: Graph, options: ReadOptions) -> list[str]:
+    """Refuse options that named nothing in this model; an adapter notes in the metadata which it has used."""
+    loops = sorted(region.id for region in graph.regions.values() if region.kind == LOOP)
+    for kind, given, known in (
+        ("free dimension", options.dims, sorted(graph.metadata.get("dims", ()))),
+        ("loop", options.trips, loops),
+    ):
+        for name in given:
+            if name not in known:
+                raise UsageError(f"the model has no {kind} {name!r}; it has {', '.join(known) or 'none'}")
+    if options.signature is not None and graph.metadata.get("signature") != options.signature:
+        raise UsageError(f"the model has no signature {options.signature!r}: it has a single entry")
+    if options.trust and not graph.metadata.get("trust"):
+        return ["trust had no effect: it concerns only files that run code of their own when they are read"]
+    return []
+
+
+def _environment(graph: Graph) -> dict[str, str]:
+    """What the result may depend on besides the model."""
+    found = {"python": platform.python_version(), "platform": _platform(), "multiprof": __version__}
+    version = graph.metadata.get("framework_version")
+    return found | ({graph.framework: str(version)} if version else {})
+
+
+@cache
+def _platform() -> str:
+    return platform.platform()
+
+
+def _provenance(model: Any) -> dict[str, Any]:
+    """Format and size of a file; a live object has neither."""
+    if not isinstance(model, Path):
+        return {"format": "live"}
+    return {"format": model.suffix.lstrip(".") or "directory", "file_bytes": _file_bytes(model)}
+
+
+def _file_bytes(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size
+
+
+__all__ = ["analyze", "load"]
