@@ -41,3 +41,11 @@ class UnknownDimensionError(MultiprofError):
 
 class UnsupportedOpError(MultiprofError):
     """Raised under ``strict`` when at least one layer has no cost; the message lists the ops."""
+
+
+class FormulaError(PluginError):
+    """A formula failed on a layer, or returned something that is no cost; the message names provider, op and layer."""
+
+
+class ReportError(MultiprofError):
+    """A saved report cannot be read or written; the message names the file and what is wrong with it."""

@@ -1,0 +1,88 @@
+"""A measured time: the raw samples in seconds and where they come from; every statistic is derived."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any
+
+from multiprof.errors import UsageError
+
+WHOLE, GROUP, OVERHEAD = "whole", "group", "overhead"
+KINDS = (WHOLE, GROUP, OVERHEAD)
+
+
+@dataclass(slots=True)
+class Measurement:
+    """Times of one subject on one runner, in seconds, in the order they were taken.
+
+    ``kind`` is ``whole`` (the model), ``group`` (the layers of ``subject``, which ran as one: a time is never split
+    among them) or ``overhead`` (what the runner spends beside the layers). ``route`` says how the model came to the
+    runner (native, converted, synthesised); ``isolated`` whether it ran in a process of its own.
+    """
+
+    times: tuple[float, ...]
+    runner: str
+    route: str = "native"
+    device: str = ""
+    kind: str = WHOLE
+    subject: tuple[str, ...] = ()
+    threads: int | None = None
+    batch: int | None = None
+    isolated: bool = True
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(f"measurement of {self.runner}: kind is {self.kind!r}; one of {', '.join(KINDS)}")
+        if not self.times:
+            raise UsageError(f"measurement of {self.runner}: no times")
+        for t in self.times:
+            if not (math.isfinite(t) and t >= 0):
+                raise UsageError(f"measurement of {self.runner}: {t!r} is no time in seconds")
+
+    @property
+    def runs(self) -> int:
+        return len(self.times)
+
+    @property
+    def median(self) -> float:
+        return median(self.times)
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.times)
+
+    @property
+    def minimum(self) -> float:
+        return min(self.times)
+
+    @property
+    def maximum(self) -> float:
+        return max(self.times)
+
+    def quantile(self, q: float) -> float:
+        """The value below which the share ``q`` of the samples lies, linear between neighbouring samples."""
+        if not 0 <= q <= 1:
+            raise UsageError(f"quantile {q!r} is not between 0 and 1")
+        ordered = sorted(self.times)
+        position = q * (len(ordered) - 1)
+        low = math.floor(position)
+        high = min(low + 1, len(ordered) - 1)
+        return ordered[low] + (position - low) * (ordered[high] - ordered[low])
+
+    @property
+    def iqr(self) -> float:
+        """Interquartile range, in seconds."""
+        return self.quantile(0.75) - self.quantile(0.25)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range as a share of the median; 0 where the median is 0."""
+        middle = self.median
+        return self.iqr / middle if middle else 0.0
+
+
+__all__ = ["GROUP", "KINDS", "OVERHEAD", "WHOLE", "Measurement"]
