@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from multiprof.ir import ALIAS_ROLE, VIEW, Layer
+from multiprof.errors import UsageError
+from multiprof.ir import ALIAS_ROLE, INTEGER_DTYPES, VIEW, Layer
 
 PRIMITIVES = ("macs", "dots", "adds", "muls", "divs", "cmps", "exps", "ints", "casts")
 
@@ -95,6 +96,19 @@ def moved_bytes(layer: Layer) -> Traffic:
     return read, written
 
 
+def on_integers(layer: Layer) -> bool:
+    """Whether a layer's arithmetic is integer arithmetic: every tensor it reads and every one it writes is integer.
+
+    A comparison of floats (bool out) and a product of integers with a real constant (float out) are no integer
+    arithmetic. A quantised tensor stands for real numbers.
+    """
+    for specs in (layer.outputs, layer.inputs):
+        for role, spec in specs.items():
+            if (spec.dtype not in INTEGER_DTYPES or spec.quant is not None) and not role.startswith(ALIAS_ROLE):
+                return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Formula:
     """How to price one or more ops.
@@ -141,23 +155,30 @@ def formula(
 
 
 def elementwise(
-    *ops: str, source: str = "", term: str = "elementwise", traffic: Callable[[Layer], Traffic] = moved_bytes, **per_element: int
+    *ops: str,
+    source: str = "",
+    term: str = "elementwise",
+    traffic: Callable[[Layer], Traffic] = moved_bytes,
+    **per_element: int,
 ) -> Formula:
     """The `Formula` of ops that do the same few primitives for every output element.
 
     ``per_element`` gives them by name: ``elementwise("sigmoid", adds=2, exps=1, divs=1)``. On integer tensors all of
     them count as ``ints``: integer arithmetic is no floating-point arithmetic.
     """
-    total = sum(per_element.values())
+    for name in per_element:
+        if name not in PRIMITIVES:
+            raise UsageError(f"elementwise: there is no primitive {name!r}; there are {', '.join(PRIMITIVES)}")
+    casts = per_element.get("casts", 0)
+    integer = sum(per_element.values()) - casts
+    # in the order of the fields of Counts: positional arguments are twice as fast as keywords
+    amounts = tuple(per_element.get(name, 0) for name in PRIMITIVES)
 
     def price(layer: Layer) -> Cost:
-        y = layer.outputs["y"] if "y" in layer.outputs else layer.y
-        n = y.numel
-        operands = [spec for role, spec in layer.inputs.items() if not role.startswith(ALIAS_ROLE)] or [y]
-        if all(spec.is_integer for spec in operands):
-            casts = per_element.get("casts", 0)
-            return Cost({term: Counts(ints=(total - casts) * n, casts=casts * n)})
-        return Cost({term: Counts(**{name: count * n for name, count in per_element.items()})})
+        n = layer.y.numel
+        if on_integers(layer):
+            return Cost({term: Counts(ints=integer * n, casts=casts * n)})
+        return Cost({term: Counts(*[amount * n for amount in amounts])})
 
     work = ", ".join(f"{'' if count == 1 else f'{count}·'}|y| {name}" for name, count in per_element.items())
     return Formula(ops, price, f"{term}: {work}", element_symbols, traffic, None, "", source)
@@ -186,4 +207,14 @@ def index_formulas(formulas: Iterable[Formula]) -> dict[str, list[Formula]]:
     return table
 
 
-__all__ = ["Cost", "Counts", "Formula", "elementwise", "formula", "free", "index_formulas", "moved_bytes"]
+__all__ = [
+    "Cost",
+    "Counts",
+    "Formula",
+    "elementwise",
+    "formula",
+    "free",
+    "index_formulas",
+    "moved_bytes",
+    "on_integers",
+]
