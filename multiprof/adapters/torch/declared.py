@@ -1,0 +1,130 @@
+"""The module tree of a model and every tensor it declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.parameter import UninitializedTensorMixin
+
+from multiprof.adapters.torch.dtypes import NAMES
+from multiprof.adapters.torch.tracer import Tracer
+from multiprof.errors import ModelError
+from multiprof.ir import BUFFER, CONSTANT, PARAMETER, Parameter, TensorSpec
+
+
+class ModuleTree:
+    """Every module under a model with its first path; for a plain callable, every module it closes over.
+
+    One walk of our own: ``named_modules`` and ``named_parameters`` together take half of a whole trace.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.paths: dict[int, str] = {}
+        self.modules: list[torch.nn.Module] = []
+        self.holders: list[Any] = []  # objects that are no modules but may change during a trace
+        self.lazy = False
+        if isinstance(model, torch.nn.Module):
+            self.walk(model, "")
+        else:
+            owner = getattr(model, "__self__", None)
+            if isinstance(owner, torch.nn.Module):
+                self.walk(owner, "")
+            elif owner is not None:
+                self.holders.append(owner)
+            for name, value in _closed_over(model):
+                if isinstance(value, torch.nn.Module) and id(value) not in self.paths:
+                    self.walk(value, name)
+
+    def walk(self, module: torch.nn.Module, path: str) -> None:
+        """Depth first, in declaration order: the order of ``named_modules``."""
+        if id(module) in self.paths:
+            return
+        self.paths[id(module)] = path
+        self.modules.append(module)
+        prefix = f"{path}." if path else ""
+        for tensor in module._parameters.values():
+            if isinstance(tensor, UninitializedTensorMixin):
+                self.lazy = True
+        for name, child in module._modules.items():
+            if child is not None:
+                self.walk(child, prefix + name)
+
+
+def _closed_over(function: Any) -> list[tuple[str, Any]]:
+    """Variables that a function sees: its closure, the globals it names, the arguments of a partial."""
+    if hasattr(function, "func") and hasattr(function, "keywords"):
+        return [
+            *_closed_over(function.func),
+            *((f"arg{i}", v) for i, v in enumerate(function.args)),
+            *function.keywords.items(),
+        ]
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return [(k, v) for k, v in vars(function).items()] if hasattr(function, "__dict__") else []
+    found: list[tuple[str, Any]] = []
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            found.append((name, cell.cell_contents))
+        except ValueError:  # an empty cell
+            continue
+    names = getattr(function, "__globals__", {})
+    found.extend((name, names[name]) for name in code.co_names if name in names)
+    return found
+
+
+class Declarations:
+    """Declares each parameter, buffer and plain tensor attribute once; later names of the same tensor are tied."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self._by_id: dict[int, Parameter] = {}
+        self._by_storage: dict[tuple[Any, ...], Parameter] = {}
+
+    def declare(self, modules: list[torch.nn.Module], paths: dict[int, str]) -> None:
+        for module in modules:
+            path = paths[id(module)]
+            prefix = f"{path}." if path else ""
+            for name, tensor in module._parameters.items():
+                if tensor is not None:
+                    self._add(tensor, prefix + name, PARAMETER, tensor.requires_grad)
+            if module._buffers:
+                transient = module._non_persistent_buffers_set
+                for name, tensor in module._buffers.items():
+                    if tensor is not None:
+                        self._add(tensor, prefix + name, CONSTANT if name in transient else BUFFER, False)
+        # Plain tensor attributes come last: most are a second name for something declared above.
+        for module in modules:
+            path = paths[id(module)]
+            for name, value in module.__dict__.items():
+                if isinstance(value, torch.Tensor) and id(value) not in self._by_id:
+                    self._add(value, f"{path}.{name}" if path else name, CONSTANT, False)
+
+    def _add(self, tensor: torch.Tensor, name: str, kind: str, trainable: bool) -> None:
+        tracer = self.tracer
+        first = self._by_id.get(id(tensor))
+        if first is not None:
+            first.tied += (name,)
+            return
+        key: tuple[Any, ...] | None = None
+        if type(tensor) in _PLAIN and not tensor.is_meta and tensor.layout is torch.strided and tensor.numel():
+            # Two tensor objects over one storage, as `b.weight.data = a.weight.data` makes them, are one weight.
+            key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+            first = self._by_storage.get(key)
+            if first is not None:
+                first.tied += (name,)
+                self._by_id[id(tensor)] = first
+                tracer.declare_again(tensor, first)
+                return
+        dtype = NAMES.get(tensor.dtype)
+        if dtype is None:
+            raise ModelError(f"{kind} {name!r} has dtype {tensor.dtype}, which multiprof does not know")
+        parameter = Parameter(TensorSpec(tuple(tensor.shape), dtype, name), kind, trainable, name)
+        self._by_id[id(tensor)] = parameter
+        if key is not None:
+            self._by_storage[key] = parameter
+        tracer.declare(tensor, parameter)
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter, getattr(torch.nn, "Buffer", torch.Tensor))

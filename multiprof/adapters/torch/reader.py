@@ -1,0 +1,255 @@
+"""Reads a live PyTorch module, or any callable on tensors, into a Graph."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import traceback
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch.nn.parameter import UninitializedTensorMixin
+
+from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
+from multiprof.adapters.torch.arguments import Arguments, parameter_names
+from multiprof.adapters.torch.declared import Declarations, ModuleTree
+from multiprof.adapters.torch.mode import ShapeMode
+from multiprof.adapters.torch.results import returned_tensors
+from multiprof.adapters.torch.scopes import Scopes
+from multiprof.adapters.torch.state import GlobalState, ModelState, keep_buffers
+from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
+from multiprof.errors import InputsError, ModelError, MultiprofError
+from multiprof.inputs import Inputs, ReadOptions
+from multiprof.ir import Graph
+
+RULES_RUNG = "shapes by rule"
+KERNEL_RUNG = "shapes by rule and by torch's meta kernels"
+REAL_RUNG = "run for real, because values decide what is computed"
+
+
+def read(
+    model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Any, options: ReadOptions
+) -> Graph:
+    """Trace ``model`` on ``inputs`` and return its Graph; the model and torch's global state come back as they were.
+
+    ``leaves`` are the foreign names some formula claims: a module of such a class becomes one layer. Raises
+    `InputsError` when the model cannot run on the inputs and `ModelError` when it raises for another reason.
+    """
+    if inputs is None:
+        raise InputsError(
+            "a PyTorch model does not carry its input shapes: give inputs, e.g. (1, 3, 224, 224) or --input 1x3x224x224"
+        )
+    model = _original(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError("a TorchScript module hides its operations from this reader: give the original nn.Module")
+    tree = ModuleTree(model)
+    state = ModelState(tree.modules, tree.holders)
+    process = GlobalState()
+    try:
+        if tree.lazy:
+            model, tree = _materialised(model, inputs, leaves)
+        for module in tree.modules:
+            # Not .eval(): models override train() (to merge adapters, to freeze norms), and that would change them.
+            module.__dict__["training"] = False
+        was_training = state.training_modes()
+        try:
+            return _Reading(model, tree, inputs, leaves, real=False).run(was_training)
+        except _RunForReal:
+            return _Reading(model, tree, inputs, leaves, real=True).run(was_training)
+    finally:
+        state.restore()
+        process.restore()
+
+
+def _original(model: Any) -> Any:
+    """The module or function behind torch.compile."""
+    for attribute in ("_orig_mod", "_torchdynamo_orig_callable"):
+        model = getattr(model, attribute, model)
+    return model
+
+
+def _materialised(model: Any, inputs: Inputs, leaves: frozenset[str]) -> tuple[Any, ModuleTree]:
+    """A copy of a model with lazy modules, its unknown shapes filled in by a first trace; the original stays lazy."""
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError("a callable over lazy modules cannot be read before they are initialised: call it once first")
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None and not isinstance(tensor, UninitializedTensorMixin):
+                memo[id(tensor)] = tensor  # shared, not copied: a trace on shapes never writes to it
+    duplicate = copy.deepcopy(model, memo)
+    tree = ModuleTree(duplicate)
+    _Reading(duplicate, tree, inputs, leaves, real=False, declare=False).run(False)
+    return duplicate, ModuleTree(duplicate)
+
+
+class _RunForReal(Exception):
+    """Shapes alone do not say what the model computes."""
+
+
+class _Reading:
+    """One trace, on shapes alone or for real."""
+
+    def __init__(
+        self, model: Any, tree: ModuleTree, inputs: Inputs, leaves: frozenset[str], real: bool, declare: bool = True
+    ) -> None:
+        self.model = model
+        self.tree = tree
+        self.inputs = inputs
+        self.real = real
+        self.tracer = Tracer(_device(tree), real)
+        declarations = Declarations(self.tracer)
+        if declare:
+            declarations.declare(tree.modules, tree.paths)
+        self.scopes = Scopes(self.tracer, tree, declarations, leaves)
+        forward = model.forward if isinstance(model, torch.nn.Module) else model
+        self.arguments = Arguments(self.tracer, _float_dtype(tree), parameter_names(forward))
+
+    def run(self, was_training: bool) -> Graph:
+        tracer = self.tracer
+        args, kwargs = self.arguments.build(self.inputs)
+        if self.real:
+            self._check_runnable()
+            tracer.undo.append(keep_buffers(self.tree.modules))
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(torch.no_grad())
+                stack.enter_context(_eager_stance())
+                stack.enter_context(self.scopes)
+                stack.enter_context(ShapeMode(tracer))
+                result = self.model(*args, **kwargs)
+        except MultiprofError:
+            raise
+        except Exception as error:
+            self._raised(error)
+        finally:
+            for undo in reversed(tracer.undo):
+                undo()
+        return self._graph(result, was_training)
+
+    def _raised(self, error: Exception) -> None:
+        if not self.real and _values_were_needed(error):
+            raise _RunForReal from error
+        where = _place(error)
+        text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        scope = self.tracer.frames[-1].scope
+        inside = f" in module {scope!r}" if scope else ""
+        kind = InputsError if _blames_inputs(error) else ModelError
+        raise kind(
+            f"the model raised {type(error).__name__}{inside}{where}: {text} "
+            f"(inputs: {', '.join(f'{s.name} {list(s.shape)} {s.dtype}' for s in self.arguments.specs) or 'none'})"
+        ) from error
+
+    def _check_runnable(self) -> None:
+        if any(p.is_meta for m in self.tree.modules for p in m._parameters.values() if p is not None):
+            raise ModelError(
+                "the model decides by values what it computes, and its parameters are on the meta device and have none: "
+                "give a model with real parameters"
+            )
+
+    def _graph(self, result: Any, was_training: bool) -> Graph:
+        tracer = self.tracer
+        tracer.source = "return"
+        outputs = tuple(tracer.spec(t) for t in returned_tensors(result))
+        warnings = list(tracer.notes)
+        if was_training:
+            warnings.insert(0, "the model is in training mode; it was analysed as for inference")
+        if self.real:
+            rung = REAL_RUNG
+            if self.arguments.made_up:
+                warnings.append(
+                    f"values decide what this model computes, and those of {', '.join(self.arguments.made_up)} were "
+                    "made up from the shape: give real inputs for a count that holds for them"
+                )
+        else:
+            rung = KERNEL_RUNG if tracer.kernel_calls else RULES_RUNG
+        model = self.model
+        name = type(model).__name__ if isinstance(model, torch.nn.Module) else getattr(model, "__name__", "callable")
+        return Graph(
+            name,
+            "torch",
+            tuple(self.arguments.specs),
+            outputs,
+            tuple(tracer.layers),
+            tracer.parameters,
+            {},
+            {
+                "rung": rung,
+                "kernel_calls": tracer.kernel_calls,
+                "framework_version": torch.__version__,
+                "modules": self.scopes.classes,
+                "warnings": warnings,
+            },
+        )
+
+
+def _device(tree: ModuleTree) -> torch.device:
+    """The device that tensors of the model report; a model on meta is read as if it were on the CPU."""
+    for module in tree.modules:
+        for tensor in module._parameters.values():
+            if tensor is not None:
+                return torch.device("cpu") if tensor.is_meta else tensor.device
+    return torch.device("cpu")
+
+
+def _float_dtype(tree: ModuleTree) -> torch.dtype:
+    """The dtype of inputs given as bare shapes: that of the first floating-point parameter."""
+    for module in tree.modules:
+        for tensor in module._parameters.values():
+            if tensor is not None and tensor.is_floating_point():
+                return tensor.dtype
+    return torch.get_default_dtype()
+
+
+def _eager_stance() -> Any:
+    """Inside a trace a compiled submodule runs its own Python code instead of being compiled on meta tensors."""
+    if "torch._dynamo" in sys.modules:
+        return torch.compiler.set_stance("force_eager")
+    return ExitStack()
+
+
+# What torch says when a value is asked of a tensor that has only a shape.
+_NO_VALUE = (
+    "meta tensor",
+    "'meta' backend",
+    "\"meta\"",
+    "on meta",
+    "meta device",
+    "device meta",
+    "meta implementation",
+    "Meta tensors",
+    "data-dependent",
+    "device_type=meta",
+    "FakeTensor",
+)
+
+
+def _values_were_needed(error: BaseException) -> bool:
+    while True:
+        if isinstance(error, ValueNeededError):
+            return True
+        text = str(error)
+        if isinstance(error, (RuntimeError, NotImplementedError, TypeError, ValueError)) and any(
+            sign in text for sign in _NO_VALUE
+        ):
+            return True
+        if error.__cause__ is None:
+            return False
+        error = error.__cause__
+
+
+def _blames_inputs(error: Exception) -> bool:
+    text = str(error)
+    return isinstance(error, TypeError) and ("positional argument" in text or "unexpected keyword" in text) or any(
+        sign in text for sign in ("shape", "size", "dtype", "scalar type", "channels", "dimension", "same dtype")
+    )
+
+
+def _place(error: Exception) -> str:
+    """Where the user's own code raised: the innermost frame outside torch and multiprof."""
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if "/torch/" not in frame.filename and "/multiprof/adapters/" not in frame.filename:
+            place = f" at {frame.filename}:{frame.lineno}"
+    return place

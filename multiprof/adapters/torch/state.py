@@ -1,0 +1,138 @@
+"""The model comes back as it was: what is saved before a trace and put back after it, whatever happened between."""
+
+from __future__ import annotations
+
+import random
+import sys
+import types
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+_CONTAINERS = (list, dict, OrderedDict, defaultdict, set, deque)
+_LEAVES = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.dtype, torch.device, tuple, frozenset, type)
+_CODE = (types.FunctionType, types.MethodType, types.ModuleType, types.BuiltinFunctionType)
+# How far objects that are no modules (configurations, caches) are followed from a module's attributes.
+_DEPTH = 4
+
+
+class ModelState:
+    """Attributes, containers and modes of every module, saved on entry and put back by `restore`.
+
+    Tensors themselves are not copied: a trace on shapes writes to none. A real run saves what it overwrites
+    (`Tracer.guard_writes`, `keep_buffers`).
+    """
+
+    def __init__(self, modules: Iterable[torch.nn.Module], extra: Iterable[Any] = ()) -> None:
+        self._dicts: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._containers: list[tuple[Any, Any]] = []
+        self._seen: set[int] = set()
+        for module in modules:
+            self._save_dict(module.__dict__, _DEPTH)
+        for value in extra:
+            self._save(value, _DEPTH)
+
+    def _save_dict(self, attributes: dict[str, Any], depth: int) -> None:
+        if id(attributes) in self._seen:
+            return
+        self._seen.add(id(attributes))
+        self._dicts.append((attributes, attributes.copy()))
+        for value in attributes.values():
+            if type(value) not in _LEAVES_SET:
+                self._save(value, depth)
+
+    def _save(self, value: Any, depth: int) -> None:
+        if depth == 0 or isinstance(value, (*_LEAVES, *_CODE, torch.nn.Module)):
+            return
+        key = id(value)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        kind = type(value)
+        if kind in _CONTAINERS:
+            self._containers.append((value, value.copy()))
+            if value:
+                for item in value.values() if isinstance(value, dict) else value:
+                    if type(item) not in _LEAVES_SET:
+                        self._save(item, depth - 1)
+            return
+        attributes = getattr(value, "__dict__", None)
+        if type(attributes) is dict:
+            self._save_dict(attributes, depth - 1)
+
+    def training_modes(self) -> bool:
+        """Whether any module was in training mode on entry."""
+        return any(saved.get("training") is True for _, saved in self._dicts)
+
+    def restore(self) -> None:
+        for attributes, saved in (*self._dicts, *((c, s) for c, s in self._containers if isinstance(c, dict))):
+            if not _same_items(attributes, saved):
+                attributes.clear()
+                attributes.update(saved)
+        for container, saved in self._containers:
+            if isinstance(container, dict):
+                continue
+            if isinstance(container, set):
+                container.clear()
+                container.update(saved)
+            elif len(container) != len(saved) or any(a is not b for a, b in zip(container, saved, strict=True)):
+                container.clear()
+                container.extend(saved)
+
+
+_LEAVES_SET = frozenset((*_LEAVES, torch.nn.Parameter, *_CODE))
+
+
+def _same_items(now: dict[Any, Any], saved: dict[Any, Any]) -> bool:
+    """Same keys in the same order, with identical values (``==`` on tensors would compute)."""
+    return len(now) == len(saved) and all(
+        k is l and v is w for (k, v), (l, w) in zip(now.items(), saved.items(), strict=True)
+    )
+
+
+class GlobalState:
+    """Random number generators, thread count, default dtype and gradient mode of the process."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+        rng = torch.random.get_rng_state()
+        self._undo.append(lambda: torch.random.set_rng_state(rng))
+        python_rng = random.getstate()
+        self._undo.append(lambda: random.setstate(python_rng))
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            numpy_rng = numpy.random.get_state()
+            self._undo.append(lambda: numpy.random.set_state(numpy_rng))
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            cuda_rng = torch.cuda.get_rng_state_all()
+            self._undo.append(lambda: torch.cuda.set_rng_state_all(cuda_rng))
+        threads = torch.get_num_threads()
+        dtype = torch.get_default_dtype()
+        grad = torch.is_grad_enabled()
+        self._undo.append(lambda: torch.set_num_threads(threads) if torch.get_num_threads() != threads else None)
+        self._undo.append(lambda: torch.set_default_dtype(dtype))
+        self._undo.append(lambda: torch.set_grad_enabled(grad))
+
+    def restore(self) -> None:
+        for undo in self._undo:
+            undo()
+
+
+def keep_buffers(modules: Iterable[torch.nn.Module]) -> Callable[[], None]:
+    """Copy every buffer's values before a real run; the result puts them back where they changed."""
+    kept = [
+        (buffer, buffer._version, buffer.detach().clone())
+        for module in modules
+        for buffer in module._buffers.values()
+        if buffer is not None and not buffer.is_meta
+    ]
+
+    def put_back() -> None:
+        with torch.no_grad():
+            for buffer, version, value in kept:
+                if buffer._version != version:
+                    buffer.detach().copy_(value)
+
+    return put_back

@@ -1,0 +1,67 @@
+"""The two tables of the PyTorch adapter: rules by torch callable, and rules by aten operator.
+
+A rule has the signature of the torch function it stands for, with the `Tracer` put first. It makes the result with
+`Tracer.new` (or a view with torch's own C++ view), emits canonical layers, and returns what torch would return; no
+kernel runs. On anything it is not sure of it returns ``NotImplemented`` *before emitting*, and torch's own meta kernel
+does the work, recorded at the level of aten operators.
+
+An aten rule runs after torch's meta kernel and is called with the same arguments; `Tracer.new` hands it the kernel's
+results one by one instead of making tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+Rule = Callable[..., Any]
+
+RULES: dict[Any, Rule] = {}
+# Keyed by "namespace.operator" without the overload: looking an operator up in torch.ops costs 30 µs, a string nothing.
+ATEN: dict[str, Rule] = {}
+
+_ROOTS: dict[str, Any] = {
+    "torch": torch,
+    "F": F,
+    "Tensor": torch.Tensor,
+    "_VF": torch._VF,
+    "linalg": torch.linalg,
+    "special": torch.special,
+    "nn": torch._C._nn,
+}
+
+
+def passthrough(*args: Any, **kwargs: Any) -> Any:
+    """Marks calls that touch no data: torch answers them itself, and nothing is recorded."""
+    raise AssertionError("never called: the mode runs the function itself")
+
+
+def lookup(name: str) -> Any:
+    """``"Tensor.add"`` → the function object a function mode receives; ``None`` where this torch has none."""
+    root, _, attribute = name.partition(".")
+    return getattr(_ROOTS[root], attribute, None)
+
+
+def rule(*functions: str, aten: tuple[str, ...] | str = ()) -> Callable[[Rule], Rule]:
+    """Register a rule for torch callables by name (``torch.conv2d``, ``F.relu``, ``Tensor.add`` …), aliases included.
+
+    ``aten`` names the aten operators with the same signature, for which the rule serves as well.
+    """
+
+    def register(function: Rule) -> Rule:
+        for name in functions:
+            target = lookup(name)
+            if target is not None:
+                if RULES.get(target, function) is not function:
+                    raise AssertionError(f"two rules for {name}: {RULES[target].__name__}, {function.__name__}")
+                RULES[target] = function
+        for name in (aten,) if isinstance(aten, str) else aten:
+            if name in ATEN:
+                raise AssertionError(f"two rules for aten.{name}")
+            ATEN[f"aten.{name}"] = function
+        return function
+
+    return register

@@ -1,0 +1,333 @@
+"""What is recorded while a PyTorch model runs on shapes: tensors under names, layers under module scopes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from multiprof.adapters.torch.dtypes import NAMES
+from multiprof.ir import ALIAS_ROLE, CONSTANT, VIEW, WRITE, Layer, Parameter, TensorSpec
+
+META = torch.device("meta")
+_empty = torch.empty
+_empty_strided = torch.empty_strided
+
+# References to a traced tensor that are ours: the list that keeps it alive, the family list, the loop variable and
+# getrefcount's own argument. More means that the model still holds it.
+_OUR_REFERENCES = 4
+
+
+class ValueNeededError(Exception):
+    """A rule needs the values of a tensor of which only the shape is known: the model has to run for real."""
+
+
+class Frame:
+    """A module that is running: ``label`` names its layers, ``scope`` is its path, a ``leaf`` has no child modules."""
+
+    __slots__ = ("claimed", "label", "leaf", "module", "scope", "start", "used")
+
+    def __init__(self, module: Any, scope: str, label: str, leaf: bool) -> None:
+        self.module = module
+        self.scope = scope
+        self.label = label
+        self.leaf = leaf
+        self.used = False
+        self.claimed = ""
+        self.start = 0
+
+
+class Tracer:
+    """Names tensors, emits layers, and knows which tensor is a parameter, a view or a write of another.
+
+    ``specs`` maps ``id(tensor)`` to its current `TensorSpec`; traced tensors are kept alive so that ids stay unique.
+    ``twins`` maps the id of a *carried* tensor (a real one whose values are needed) to its meta twin, under which it is
+    known to the rules; ``values`` maps back.
+    """
+
+    def __init__(self, device: torch.device, real: bool) -> None:
+        self.device = device
+        self.real = real
+        self.layers: list[Layer] = []
+        self.parameters: dict[str, Parameter] = {}
+        self.specs: dict[int, TensorSpec] = {}
+        self.alive: list[Any] = []
+        self.declared: set[int] = set()  # ids of parameters, buffers, constants and pieces of them
+        self.prepared: set[int] = set()  # ids of tensors computed from declared ones alone
+        self.owners: dict[int, Any] = {}  # id -> declared tensor, for undoing writes
+        self.twins: dict[int, torch.Tensor] = {}
+        self.values: dict[int, torch.Tensor] = {}
+        self.base: dict[int, int] = {}  # id of a view -> id of the tensor whose storage it shares
+        self.families: dict[int, list[torch.Tensor]] = {}  # id of a base -> it and its views
+        self.taken: dict[str, int] = {}
+        self.frames: list[Frame] = [Frame(None, "", "", False)]
+        self.source = ""
+        self.forced: list[torch.Tensor] | None = None
+        self.escaped = False  # values left torch's sight (numpy), so an unknown tensor may depend on them
+        self.kernel_calls = 0  # operators that went through torch's meta kernels
+        self.real_calls = 0
+        self.notes: dict[str, None] = {}
+        self.undo: list[Callable[[], None]] = []
+        self.saved: set[int] = set()
+
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    def unique(self, name: str) -> str:
+        """``name``, or ``name_1``, ``name_2`` … where it is taken."""
+        count = self.taken.get(name)
+        if count is None:
+            self.taken[name] = 1
+            return name
+        while True:
+            candidate = f"{name}_{count}"
+            count += 1
+            if candidate not in self.taken:
+                self.taken[name] = count
+                self.taken[candidate] = 1
+                return candidate
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to the report's warnings, once."""
+        self.notes[sentence] = None
+
+    # -- tensors ---------------------------------------------------------------------------------------------------
+
+    def declare(self, tensor: torch.Tensor, parameter: Parameter) -> None:
+        """Make a parameter, buffer or constant of the model known."""
+        self.parameters[parameter.name] = parameter
+        self.taken.setdefault(parameter.name, 1)
+        self.declare_again(tensor, parameter)
+
+    def declare_again(self, tensor: torch.Tensor, parameter: Parameter) -> None:
+        """Make another tensor object known as a parameter that is already declared."""
+        key = id(tensor)
+        self.specs[key] = parameter.spec
+        self.declared.add(key)
+        self.owners[key] = tensor
+        self.alive.append(tensor)
+
+    def give_input(self, tensor: torch.Tensor, name: str) -> TensorSpec:
+        """Make a tensor known as an input of the graph."""
+        spec = TensorSpec(tuple(tensor.shape), NAMES[tensor.dtype], self.unique(name))
+        self.specs[id(tensor)] = spec
+        self.alive.append(tensor)
+        return spec
+
+    def carry(self, real: torch.Tensor, twin: torch.Tensor) -> torch.Tensor:
+        """Let ``real`` flow through the model in place of ``twin``, so that its values stay at hand."""
+        self.twins[id(real)] = twin
+        self.values[id(twin)] = real
+        self.alive.append(real)
+        return real
+
+    def value(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor with its values; raises `ValueNeededError` where only the shape is known."""
+        real = self.values.get(id(tensor))
+        if real is not None:
+            return real
+        if tensor.device is META or tensor.is_meta:
+            raise ValueNeededError
+        return tensor
+
+    def new(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """A contiguous tensor for a rule's result; inside an aten rule, the next result of torch's meta kernel."""
+        if self.forced is not None:
+            return self.forced.pop(0)
+        return _empty(shape, dtype=dtype, device=META)
+
+    def temporary(self, like: torch.Tensor) -> torch.Tensor:
+        """A result between two layers of one rule, of which torch's kernel shows only the last."""
+        return _empty(like.shape, dtype=like.dtype, device=META)
+
+    def new_strided(self, shape: Sequence[int], stride: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        if self.forced is not None:
+            return self.forced.pop(0)
+        return _empty_strided(shape, stride, dtype=dtype, device=META)
+
+    def is_weight(self, tensor: torch.Tensor) -> bool:
+        """Whether the tensor is a parameter, buffer or constant, a piece of one, or computed from such alone."""
+        key = id(tensor)
+        return key in self.declared or key in self.prepared
+
+    def spec(self, tensor: torch.Tensor) -> TensorSpec:
+        """The current spec of a tensor; one never seen becomes a constant, or an untraced layer's output."""
+        known = self.specs.get(id(tensor))
+        return known if known is not None else self._adopt(tensor)
+
+    def _adopt(self, tensor: torch.Tensor) -> TensorSpec:
+        twin = self.twins.get(id(tensor))
+        if twin is not None:
+            return self.spec(twin)
+        scope = self.frames[-1].scope
+        if isinstance(tensor, torch.nn.Parameter):
+            # Held in a plain list or another object: used, though the model does not declare it.
+            name = self.unique(f"{scope}.unregistered" if scope else "unregistered")
+            self.note(f"{name}: a parameter that no module registers is used and counted")
+            spec = TensorSpec(tuple(tensor.shape), NAMES[tensor.dtype], name)
+            self.declare(tensor, Parameter(spec, trainable=tensor.requires_grad))
+            return spec
+        if tensor.is_meta or self.escaped:
+            return self.untraced(tensor)
+        # Only values could tie a real tensor to the inputs, and no value has left torch's sight: it is a constant.
+        name = self.unique(f"{scope}.constant" if scope else "constant")
+        spec = TensorSpec(tuple(tensor.shape), NAMES[tensor.dtype], name)
+        self.declare(tensor, Parameter(spec, CONSTANT, False))
+        return spec
+
+    def untraced(self, tensor: torch.Tensor) -> TensorSpec:
+        """A tensor that appears from nowhere is the output of an unsupported layer: it must not vanish."""
+        self.emit("torch.untraced", {}, {"y": tensor}, {"why": "made out of torch's sight (numpy, a foreign kernel)"})
+        return self.specs[id(tensor)]
+
+    # -- layers ----------------------------------------------------------------------------------------------------
+
+    def emit(
+        self,
+        op: str,
+        inputs: Mapping[str, torch.Tensor | None],
+        outputs: Mapping[str, torch.Tensor],
+        attrs: dict[str, Any] | None = None,
+        hint: str = "",
+        aliases: tuple[tuple[str, str, str], ...] = (),
+    ) -> Layer:
+        """Record a layer; ``inputs`` that are ``None`` are absent. The layer is named after the running module.
+
+        ``hint`` names the layers of a module that makes several (``l0``, ``in_proj``).
+        """
+        specs = self.specs
+        ins: dict[str, TensorSpec] = {}
+        weights = True
+        for role, tensor in inputs.items():
+            if tensor is not None:
+                key = id(tensor)
+                known = specs.get(key)
+                ins[role] = known if known is not None else self._adopt(tensor)
+                weights = weights and (key in self.declared or key in self.prepared)
+        frame = self.frames[-1]
+        label = frame.label
+        if not label:
+            wanted = hint or op.rpartition(".")[2]
+        elif frame.leaf and not frame.used and not hint:
+            wanted = label
+        else:
+            wanted = f"{label}/{hint or op.rpartition(".")[2]}"
+        frame.used = True
+        name = self.unique(wanted)
+        outs: dict[str, TensorSpec] = {}
+        alive = self.alive
+        for role, tensor in outputs.items():
+            spec = TensorSpec(
+                tuple(tensor.shape), NAMES[tensor.dtype], name if role == "y" else self.unique(f"{name}:{role}")
+            )
+            outs[role] = spec
+            key = id(tensor)
+            specs[key] = spec
+            alive.append(tensor)
+            if weights and ins:
+                self.prepared.add(key)
+            elif key in self.prepared:  # written in place by something that depends on the inputs
+                self.prepared.discard(key)
+        layer = Layer(name, op, ins, outs, attrs if attrs is not None else {}, frame.scope, self.source, None, aliases)
+        self.layers.append(layer)
+        return layer
+
+    def view(
+        self, op: str, x: torch.Tensor, y: torch.Tensor, attrs: dict[str, Any] | None = None
+    ) -> torch.Tensor:
+        """Record that ``y`` is a view of ``x``; a view of a parameter stays that parameter and is no layer."""
+        if y is x:
+            return y
+        spec = self.spec(x)
+        key = id(y)
+        if id(x) in self.declared and spec.name in self.parameters:
+            self.specs[key] = TensorSpec(tuple(y.shape), NAMES[y.dtype], spec.name)
+            self.declared.add(key)
+            self.owners[key] = self.owners.get(id(x), x)
+            self.alive.append(y)
+            return y
+        self.emit(op, {"x": x}, {"y": y}, attrs, "", (("y", "x", VIEW),))
+        self._relate(x, y)
+        return y
+
+    def views(self, op: str, x: torch.Tensor, pieces: Iterable[torch.Tensor], attrs: dict[str, Any]) -> None:
+        """Record several views of ``x`` made by one call (split, unbind)."""
+        pieces = list(pieces)
+        spec = self.spec(x)
+        if id(x) in self.declared and spec.name in self.parameters:
+            for y in pieces:
+                self.view(op, x, y)
+            return
+        outputs = {f"y{i}": y for i, y in enumerate(pieces)}
+        self.emit(op, {"x": x}, outputs, attrs, "", tuple((role, "x", VIEW) for role in outputs))
+        for y in pieces:
+            self._relate(x, y)
+
+    def _relate(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        root = self.base.get(id(x), id(x))
+        self.base[id(y)] = root
+        family = self.families.get(root)
+        if family is None:
+            self.families[root] = [x, y]
+        else:
+            family.append(y)
+
+    def write(
+        self,
+        op: str,
+        x: torch.Tensor,
+        inputs: Mapping[str, torch.Tensor | None],
+        attrs: dict[str, Any] | None = None,
+        role: str = "x",
+    ) -> torch.Tensor:
+        """Record an operation that writes its result into ``x``, which stands in ``inputs`` under ``role``.
+
+        The tensor, its base and every view of it that the model still holds get new names.
+        """
+        old = self.spec(x)
+        root = self.base.get(id(x), id(x))
+        family = self.families.get(root, ())
+        others: list[torch.Tensor] = []
+        for tensor in family:
+            if tensor is not x and (id(tensor) == root or sys.getrefcount(tensor) > _OUR_REFERENCES):
+                others.append(tensor)
+        ins: dict[str, torch.Tensor | None] = dict(inputs)
+        ins.setdefault(role, x)
+        outs: dict[str, torch.Tensor] = {"y": x}
+        aliases = [("y", role, WRITE)]
+        for i, tensor in enumerate(others):
+            alias = f"{ALIAS_ROLE}{i}"
+            ins[alias] = tensor
+            outs[alias] = tensor
+            aliases.append((alias, alias, WRITE))
+        self.emit(op, ins, outs, attrs, "", tuple(aliases))
+        if id(x) in self.declared:
+            # From here on the tensor is a computed one; its declared value is no longer what it holds.
+            self.declared.discard(id(x))
+            if self.real and old.name in self.parameters:
+                self.note(f"{old.name}: the model writes to it while it runs; it was put back")
+        return x
+
+    def guard_writes(self, func: Any, args: Sequence[Any]) -> None:
+        """Before an operation is run for real: keep the value of a parameter that it is going to overwrite."""
+        name = getattr(func, "__name__", "")
+        if not args or not isinstance(args[0], torch.Tensor):
+            return
+        if not (name.split(".")[0].endswith("_") or name in ("__setitem__", "set_")) or name.startswith("requires_grad"):
+            return
+        owner = self.owners.get(id(args[0]))
+        if owner is None or id(owner) in self.saved:
+            return
+        value = owner.detach().clone()
+        self.saved.add(id(owner))
+
+        def put_back() -> None:
+            with torch.no_grad():
+                owner.detach().copy_(value)
+
+        self.undo.append(put_back)
+
+    def rollback(self, mark: int) -> None:
+        """Forget the layers recorded since ``mark``: their rule gave up halfway."""
+        del self.layers[mark:]
