@@ -1,4 +1,4 @@
-"""What the engine found out about one layer, and sums over several."""
+"""What the engine found out about one layer."""
 
 from __future__ import annotations
 
@@ -69,39 +69,16 @@ class LayerReport:
             return None
         return self.bytes_read + self.bytes_written
 
-
-@dataclass(slots=True)
-class Total:
-    """A sum over layers. ``layers`` counts all of them, ``unsupported`` those without a cost; ``macs``, ``flops`` and
-    the bytes are those of the layers that stand in the report's totals.
-
-    ``params`` are elements of learned weights, each weight counted where it is first used, so that groups add up.
-    """
-
-    layers: int = 0
-    unsupported: int = 0
-    params: int = 0
-    macs: int = 0
-    flops: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-
-    @property
-    def bytes(self) -> int:
-        """Traffic: bytes read and written."""
-        return self.bytes_read + self.bytes_written
-
-    def add(self, row: LayerReport, params: int = 0) -> None:
-        self.layers += 1
-        self.params += params
-        if row.state == UNSUPPORTED:
-            self.unsupported += 1
-        elif row.counted and row.cost is not None:
-            for counts in row.cost.terms.values():
-                self.macs += counts.macs
-                self.flops += counts.flops
-            self.bytes_read += row.bytes_read or 0
-            self.bytes_written += row.bytes_written or 0
+    def scale(self, factor: int) -> None:
+        """Multiply cost and bytes; for the engine alone, while the report is being made."""
+        if self.cost is not None:
+            self.cost = self.cost * factor
+        if self.unfolded is not None:
+            self.unfolded = self.unfolded * factor
+        if self.bytes_read is not None:
+            self.bytes_read *= factor
+        if self.bytes_written is not None:
+            self.bytes_written *= factor
 
 
-__all__ = ["COUNTED", "FREE", "PRICED", "STATES", "UNSUPPORTED", "LayerReport", "Total"]
+__all__ = ["COUNTED", "FREE", "PRICED", "STATES", "UNSUPPORTED", "LayerReport"]

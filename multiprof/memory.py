@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from multiprof.errors import UnknownDimensionError
 from multiprof.ir import LOOP, PREPARED, Graph, Layer, Shape, TensorSpec
+from multiprof.structure import enclosing
 
 BEFORE = -1  # born before the first layer: a graph input
 
@@ -92,39 +93,33 @@ class _Loops:
         self.chains: dict[str, tuple[tuple[int, int], ...]] = {}  # region -> spans of its loops, outermost first
         if not any(region.kind == LOOP and region.trips != 1 for region in graph.regions.values()):
             return
-        enclosing: dict[str, list[str]] = {}
-        for id in graph.regions:
-            chain: list[str] = []
-            current: str | None = id
-            while current is not None:
-                region = graph.regions[current]
-                if region.kind == LOOP and region.trips != 1:
-                    chain.append(current)
-                current = region.parent
-            enclosing[id] = chain[::-1]
+        outer = {
+            id: [region.id for region in reversed(enclosing(graph, id)) if region.kind == LOOP and region.trips != 1]
+            for id in graph.regions
+        }
         spans: dict[str, tuple[int, int]] = {}
         for number, layer in enumerate(graph.layers):
-            for loop in enclosing[layer.region] if layer.region is not None else ():
+            for loop in outer[layer.region] if layer.region is not None else ():
                 spans[loop] = (spans[loop][0] if loop in spans else number, number)
-        self.chains = {id: tuple(spans[loop] for loop in chain if loop in spans) for id, chain in enclosing.items()}
+        self.chains = {id: tuple(spans[loop] for loop in chain if loop in spans) for id, chain in outer.items()}
 
     def __bool__(self) -> bool:
         return bool(self.chains)
 
     def last_use(self, born: int, number: int, layer: Layer) -> int:
         """The end of the outermost loop around the layer that does not contain the tensor's birth, or the layer."""
-        for first, last in self.chains[layer.region] if layer.region is not None else ():
+        for first, last in self.chains.get(layer.region or "", ()):
             if born < first or born > last:
                 return last
         return number
 
     def carry(self, storage: Storage, number: int, layer: Layer) -> None:
-        """Let a storage live through the innermost loop that both makes it and, before that, reads it."""
-        for first, last in reversed(self.chains[layer.region]) if layer.region in self.chains else ():
+        """Let a storage live through the innermost loop that reads it and, after that, makes it."""
+        for first, last in reversed(self.chains.get(layer.region or "", ())):
             if first <= storage.first <= last:
                 storage.first, storage.last = first, max(storage.last, last)
                 return
-        storage.first = min(storage.first, number)
+        storage.last = max(storage.last, self.last_use(storage.first, number, layer))
 
 
 def peak(graph: Graph, live: Sequence[Storage], skip: Set[str] = frozenset()) -> Peak | None:
@@ -148,7 +143,9 @@ def peak(graph: Graph, live: Sequence[Storage], skip: Set[str] = frozenset()) ->
     most, at = BEFORE, BEFORE
     for number, layer in enumerate(graph.layers):
         alive += change[number + 1]
-        if alive > most and layer.name not in skip and not (layer.name in marks and marks[layer.name].state == PREPARED):
+        mark = marks.get(layer.name)
+        runs = layer.name not in skip and (mark is None or mark.state != PREPARED)
+        if runs and alive > most:
             most, at = alive, number
     if at == BEFORE:
         most = start

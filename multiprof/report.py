@@ -11,14 +11,15 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from multiprof import memory, serialize
+from multiprof import memory, serialize, totals
 from multiprof.cost import Counts
-from multiprof.errors import ReportError, UnknownDimensionError, UsageError
+from multiprof.errors import ReportError, UsageError
 from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, Graph, Parameter
-from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport, Total
+from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak, Storage
 from multiprof.receptive_field import ReceptiveField, receptive_fields
+from multiprof.totals import Total
 
 # `print(report)` shows this reporter; named, not imported, because reporters stand above reports.
 DEFAULT_REPORTER = "multiprof.reporters.table"
@@ -89,9 +90,8 @@ class Report:
     @cached_property
     def counts(self) -> Counts:
         """Primitive operations of all layers that count: priced, folded and free ones."""
-        return sum(
-            (c for row in self.layers if row.counted and row.cost is not None for c in row.cost.terms.values()), Counts()
-        )
+        costs = (row.cost for row in self.layers if row.counted and row.cost is not None)
+        return sum((counts for cost in costs for counts in cost.terms.values()), Counts())
 
     @property
     def macs(self) -> int:
@@ -172,30 +172,15 @@ class Report:
 
     def layer_params(self, name: str) -> list[Parameter]:
         """The learned weights that a layer is the first to use, itself or through layers that only prepare them."""
-        row = self.layer(name)
-        return [self.graph.parameters[p] for p in self._first_use.get(row.name, ())]
+        return self._first_use.get(self.layer(name).name, [])
 
     @cached_property
-    def _first_use(self) -> dict[str, list[str]]:
-        """Layer name -> names of the learned weights that it is the first to use; every weight used stands once."""
-        weights: dict[str, tuple[str, ...]] = {name: (name,) for name, p in self.graph.parameters.items() if p.kind == PARAMETER}
-        owner: dict[str, str] = {}
-        preparing: dict[str, str] = {}
-        for row in self.layers:
-            read = [weights[spec.name] for spec in row.layer.inputs.values() if spec.name in weights]
-            found = {name: None for names in read for name in names}
-            if row.state == PREPARED:
-                for spec in row.layer.outputs.values():
-                    weights[spec.name] = tuple(found)
-                for name in found:
-                    preparing.setdefault(name, row.name)
-            else:
-                for name in found:
-                    owner.setdefault(name, row.name)
-        first: dict[str, list[str]] = {}
-        for name, layer in (preparing | owner).items():
-            first.setdefault(layer, []).append(name)
-        return first
+    def _first_use(self) -> dict[str, list[Parameter]]:
+        return totals.first_use(self.layers, self.graph.parameters)
+
+    @cached_property
+    def _first_params(self) -> dict[str, int]:
+        return {layer: sum(p.spec.numel for p in found) for layer, found in self._first_use.items()}
 
     # memory
 
@@ -209,7 +194,7 @@ class Report:
 
     @cached_property
     def peak(self) -> Peak | None:
-        """The most activation bytes alive at once, at which layer, and of which tensors; ``None`` if a size is unknown."""
+        """The most activation bytes alive at once, where, and of which tensors; ``None`` if a size is unknown."""
         return memory.peak(self.graph, self._storages, self._not_run)
 
     @property
@@ -228,9 +213,9 @@ class Report:
         return None if made is None else self.params + made
 
     @property
-    def traffic_bytes(self) -> int:
-        """Bytes read and written by all layers that count."""
-        return self.total.bytes
+    def traffic_bytes(self) -> int | None:
+        """Bytes read and written by all layers that count; ``None`` if those of one of them are unknown."""
+        return _sum_or_none(row.bytes for row in self.layers if row.counted)
 
     # coverage
 
@@ -256,7 +241,7 @@ class Report:
             "layers": len(self.layers),
             "unsupported_layers": len(missing),
             "unsupported_weight_bytes": sum(p.spec.nbytes for p in self._declared(PARAMETER) if p.name in read),
-            "unsupported_output_bytes": _sum_or_none(spec.nbytes if None not in spec.shape else None for spec in outputs),
+            "unsupported_output_bytes": _sum_or_none(None if None in spec.shape else spec.nbytes for spec in outputs),
         }
 
     def unsupported(self) -> dict[str, list[str]]:
@@ -293,29 +278,14 @@ class Report:
 
     def by_dtype(self) -> dict[str, Total]:
         """By the operand types of the dot products (``float16×int4`` where they differ), else by output type."""
-        return self._group(_dtype)
+        return self._group(totals.dtype)
 
     def modules(self) -> dict[str, Total]:
         """Every module path, ``""`` the whole, each with all that is under it, outer before inner."""
-        totals: dict[str, Total] = {"": Total()}
-        for row in self.layers:
-            params = self._first_params(row)
-            totals[""].add(row, params)
-            end = 0
-            while end < len(row.scope):
-                end = row.scope.find(".", end + 1)
-                end = len(row.scope) if end < 0 else end
-                totals.setdefault(row.scope[:end], Total()).add(row, params)
-        return totals
+        return totals.modules(self.layers, self._first_params)
 
     def _group(self, key: Callable[[LayerReport], str]) -> dict[str, Total]:
-        totals: dict[str, Total] = {}
-        for row in self.layers:
-            totals.setdefault(key(row), Total()).add(row, self._first_params(row))
-        return totals
-
-    def _first_params(self, row: LayerReport) -> int:
-        return sum(self.graph.parameters[p].spec.numel for p in self._first_use.get(row.name, ()))
+        return totals.group(self.layers, key, self._first_params)
 
     # one layer
 
@@ -365,13 +335,6 @@ class Report:
         raise NotImplementedError
 
 
-def _dtype(row: LayerReport) -> str:
-    operands = row.cost.dot_dtypes[:2] if row.cost is not None and row.cost.dot_dtypes else ()
-    if operands:
-        return "×".join(dict.fromkeys(operands))
-    return next((spec.dtype for spec in row.layer.outputs.values()), "")
-
-
 def _sum_or_none(sizes: Iterable[int | None]) -> int | None:
     total = 0
     for size in sizes:
@@ -381,6 +344,15 @@ def _sum_or_none(sizes: Iterable[int | None]) -> int | None:
     return total
 
 
-load = Report.load
-
-__all__ = ["COUNTED", "FREE", "PRICED", "STATES", "UNSUPPORTED", "LayerReport", "Peak", "ReceptiveField", "Report", "Total", "UnknownDimensionError", "load"]
+__all__ = [
+    "COUNTED",
+    "FREE",
+    "PRICED",
+    "STATES",
+    "UNSUPPORTED",
+    "LayerReport",
+    "Peak",
+    "ReceptiveField",
+    "Report",
+    "Total",
+]

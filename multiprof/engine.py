@@ -1,0 +1,208 @@
+"""price(graph, formulas) -> Report: a cost, a state and a reason per layer. No framework, no plugins, no formatting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from multiprof.cost import PRIMITIVES, Cost, Counts, Formula
+from multiprof.errors import (
+    FormulaClashError,
+    FormulaError,
+    ModelError,
+    PluginError,
+    UnknownDimensionError,
+    UnsupportedOpError,
+)
+from multiprof.ir import ALIAS_ROLE, BITS, FOLDED, PREPARED, Graph, Layer, Mark
+from multiprof.multiplicity import choose_branches, give_trips, multiplicities
+from multiprof.report import FREE, PRICED, UNSUPPORTED, LayerReport, Report
+from multiprof.structure import check
+
+Formulas = Mapping[str, "Formula | Sequence[Formula]"]
+
+NO_FORMULA = "no formula"
+
+_amounts = attrgetter(*PRIMITIVES)
+
+
+def price(
+    graph: Graph,
+    formulas: Formulas,
+    *,
+    strict: bool = False,
+    convention: str = "default",
+    trips: Mapping[str, int] | None = None,
+    tool: Mapping[str, Any] | None = None,
+    environment: Mapping[str, Any] | None = None,
+    model: Mapping[str, Any] | None = None,
+    warnings: Iterable[str] = (),
+) -> Report:
+    """The Report of a graph under the formulas given, one per op (a longer list is a clash).
+
+    ``trips`` says how often the loops named in it run. The marks of passes are obeyed. What has no formula, needs a
+    dimension nobody knows, or stands in a loop of unknown length has no cost and the state ``unsupported``; under
+    ``strict`` that is an `UnsupportedOpError`. Other errors: `ModelError` for a graph that does not hang together,
+    `FormulaClashError` for an op with two formulas, `FormulaError` for a formula that fails.
+    """
+    check(graph)
+    notes = [*graph.metadata.get("warnings", ()), *warnings]
+    if trips:
+        graph = give_trips(graph, trips)
+    chosen: dict[str, Formula | None] = {}
+    hosts = _hosts(graph)
+    marks = graph.marks
+    rows = []
+    for layer in graph.layers:
+        op = layer.op
+        if op not in chosen:
+            chosen[op] = _choose(op, formulas, layer)
+        rows.append(_price(layer, chosen[op], marks.get(layer.name), hosts))
+    if graph.regions:
+        known = multiplicities(graph)
+        for row in rows:
+            if row.layer.region is not None:
+                _multiply(row, *known[row.layer.region])
+        notes += choose_branches(graph, rows)
+    if strict:
+        _refuse_unsupported(graph, rows)
+    return Report(
+        graph,
+        tuple(rows),
+        convention,
+        tuple(dict.fromkeys(notes)),
+        (),
+        {"name": "multiprof"} if tool is None else tool,
+        {} if environment is None else environment,
+        {} if model is None else model,
+    )
+
+
+def _choose(op: str, formulas: Formulas, layer: Layer) -> Formula | None:
+    """The one formula of an op, or ``None``."""
+    found: Any = formulas.get(op)  # what plugins and callers hand over is checked here
+    if found is None or isinstance(found, Formula):
+        return found
+    if not isinstance(found, Sequence) or not all(isinstance(item, Formula) for item in found):
+        raise PluginError(f"op {op}: {found!r} is no Formula; make one with multiprof.formula, elementwise or free")
+    if len(found) > 1:
+        names = " and ".join(item.provider or "an unnamed provider" for item in found)
+        raise FormulaClashError(
+            f"op {op} (layer {layer.name}) has {len(found)} formulas, from {names}: "
+            f"remove all but one, or say which to use with formulas={{{op!r}: ...}}"
+        )
+    return found[0] if found else None
+
+
+def _hosts(graph: Graph) -> dict[str, Layer]:
+    wanted = {mark.host for mark in graph.marks.values() if mark.state == FOLDED}
+    return {layer.name: layer for layer in graph.layers if layer.name in wanted} if wanted else {}
+
+
+def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapping[str, Layer]) -> LayerReport:
+    """One run of one layer."""
+    if formula is None:
+        return LayerReport(layer, UNSUPPORTED, NO_FORMULA)
+    provider = formula.provider
+    try:
+        cost = formula.price(layer)
+        has_dot = False
+        for counts in cost.terms.values():
+            amounts = _amounts(counts)
+            if min(amounts) < 0 or type(sum(amounts)) is not int:
+                raise ValueError(f"its cost is {counts}; counts are integers from 0 on")
+            if amounts[0]:
+                has_dot = True
+    except Exception as error:
+        return LayerReport(layer, UNSUPPORTED, _shape_reason(layer, formula, error), provider=provider)
+    if has_dot and cost.dot_dtypes is None:
+        cost = Cost(cost.terms, dot_dtypes(layer))
+    read: int | None
+    written: int | None
+    try:
+        read, written = formula.traffic(layer)
+    except Exception as error:
+        _shape_reason(layer, formula, error)
+        read = written = None
+    if mark is None:
+        if formula.free:
+            return LayerReport(layer, FREE, formula.free, cost, None, read, written, 1, provider)
+        return LayerReport(layer, PRICED, "", cost, None, read, written, 1, provider)
+    if mark.state == PREPARED:
+        return LayerReport(layer, PREPARED, mark.reason, cost, None, read, written, 1, provider)
+    if mark.host not in hosts:
+        raise ModelError(f"layer {layer.name} is marked as folded into {mark.host!r}, and there is no such layer")
+    try:
+        merged = Cost() if "bias" in hosts[mark.host].inputs else Cost({"bias": Counts(adds=layer.y.numel)})
+    except UnknownDimensionError as error:
+        return LayerReport(layer, UNSUPPORTED, f"shape: {error}", provider=provider)
+    return LayerReport(layer, FOLDED, mark.reason, merged, cost, read, written, 1, provider)
+
+
+def _shape_reason(layer: Layer, formula: Formula, error: Exception) -> str:
+    """The reason when an error comes from a data-dependent dimension; any other error is the formula's own."""
+    if isinstance(error, UnknownDimensionError):
+        return f"shape: {error}"
+    if isinstance(error, TypeError):
+        for spec in (*layer.inputs.values(), *layer.outputs.values()):
+            if None in spec.shape:
+                return f"shape: tensor {spec.name} has the data-dependent shape {spec.shape}"
+    raise FormulaError(
+        f"the formula of {formula.provider or 'an unnamed provider'} for op {layer.op} failed on layer {layer.name}: "
+        f"{type(error).__name__}: {error}"
+    ) from error
+
+
+def _multiply(row: LayerReport, trips: int | None, reason: str) -> None:
+    """Turn the cost of one run into that of all; with an unknown number of runs only what is free keeps its cost."""
+    row.trips = trips
+    if trips == 1:
+        return
+    if trips is None:
+        if row.state != FREE:
+            row.state, row.reason = UNSUPPORTED, reason if row.state != UNSUPPORTED else f"{row.reason}; {reason}"
+            row.cost = row.unfolded = None
+        if row.bytes:
+            row.bytes_read = row.bytes_written = None
+    else:
+        row.scale(trips)
+
+
+def dot_dtypes(layer: Layer) -> tuple[str, str, str]:
+    """Types of the two operands of a layer's dot products and of the accumulator: the layer's first two inputs."""
+    operands = [spec.dtype for role, spec in layer.inputs.items() if not role.startswith(ALIAS_ROLE)]
+    operands = operands or [spec.dtype for spec in layer.outputs.values()] or [""]
+    left, right = operands[0], operands[min(1, len(operands) - 1)]
+    return left, right, accumulator(left, right)
+
+
+@cache
+def accumulator(left: str, right: str) -> str:
+    """The type in which hardware sums products: 32 bits for narrower floats and for 8-bit integers, else the widest.
+
+    A float and an integer operand (weights quantised, activations not) are multiplied as floats.
+    """
+    floats = [t for t in (left, right) if "float" in t]
+    widest = max(floats or (left, right), key=lambda t: BITS.get(t, 0))
+    if floats:
+        return "float32" if BITS.get(widest, 32) < 32 else widest
+    return "int32" if BITS.get(widest, 32) <= 8 and widest != "bool" else widest
+
+
+def _refuse_unsupported(graph: Graph, rows: Iterable[LayerReport]) -> None:
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.state == UNSUPPORTED:
+            found.setdefault((row.op, row.reason), []).append(row.name)
+    if not found:
+        return
+    lines = []
+    for (op, reason), names in found.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        lines.append(f"{op} ({reason}; layer {', '.join(names[:3])}{more})")
+    raise UnsupportedOpError(f"{graph.name} has ops without a cost: " + "; ".join(lines))
+
+
+__all__ = ["accumulator", "dot_dtypes", "price"]

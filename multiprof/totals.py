@@ -1,0 +1,108 @@
+"""Sums over layers: the groups a Report is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from multiprof.ir import PARAMETER, PREPARED, Parameter
+from multiprof.layer_report import UNSUPPORTED, LayerReport
+
+
+@dataclass(slots=True)
+class Total:
+    """A sum over layers. ``layers`` counts all of them, ``unsupported`` those without a cost; ``macs``, ``flops`` and
+    the bytes (as far as they are known) are those of the layers that stand in the report's totals.
+
+    ``params`` are elements of learned weights, each weight counted where it is first used, so that groups add up.
+    """
+
+    layers: int = 0
+    unsupported: int = 0
+    params: int = 0
+    macs: int = 0
+    flops: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Traffic: bytes read and written."""
+        return self.bytes_read + self.bytes_written
+
+    def add(self, row: LayerReport, params: int = 0) -> None:
+        self.layers += 1
+        self.params += params
+        if row.state == UNSUPPORTED:
+            self.unsupported += 1
+        elif row.counted and row.cost is not None:
+            for counts in row.cost.terms.values():
+                self.macs += counts.macs
+                self.flops += counts.flops
+            self.bytes_read += row.bytes_read or 0
+            self.bytes_written += row.bytes_written or 0
+
+
+def first_use(rows: Iterable[LayerReport], parameters: Mapping[str, Parameter]) -> dict[str, list[Parameter]]:
+    """Layer name -> the learned weights that it is the first to use, itself or through layers that only prepare them.
+
+    Every weight that is used stands once; one that only preparing layers read stands at the first of them.
+    """
+    weights: dict[str, tuple[str, ...]] = {name: (name,) for name, p in parameters.items() if p.kind == PARAMETER}
+    using: dict[str, str] = {}
+    preparing: dict[str, str] = {}
+    for row in rows:
+        found = dict.fromkeys(
+            name for spec in row.layer.inputs.values() if spec.name in weights for name in weights[spec.name]
+        )
+        if not found:
+            continue
+        if row.state == PREPARED:
+            for spec in row.layer.outputs.values():
+                weights[spec.name] = tuple(found)
+        for name in found:
+            (preparing if row.state == PREPARED else using).setdefault(name, row.name)
+    first: dict[str, list[Parameter]] = {}
+    for name, layer in (preparing | using).items():
+        first.setdefault(layer, []).append(parameters[name])
+    return first
+
+
+def group(
+    rows: Iterable[LayerReport], key: Callable[[LayerReport], str], params: Mapping[str, int]
+) -> dict[str, Total]:
+    """Totals by key, in the order of first appearance; ``params`` gives the elements counted at a layer, by name."""
+    totals: dict[str, Total] = {}
+    for row in rows:
+        name = key(row)
+        if name not in totals:
+            totals[name] = Total()
+        totals[name].add(row, params.get(row.name, 0))
+    return totals
+
+
+def modules(rows: Iterable[LayerReport], params: Mapping[str, int]) -> dict[str, Total]:
+    """Every module path, ``""`` the whole, each with all that is under it; outer before inner."""
+    totals = {"": Total()}
+    for row in rows:
+        own = params.get(row.name, 0)
+        totals[""].add(row, own)
+        end = 0
+        while end < len(row.scope):
+            end = row.scope.find(".", end + 1)
+            end = len(row.scope) if end < 0 else end
+            path = row.scope[:end]
+            if path not in totals:
+                totals[path] = Total()
+            totals[path].add(row, own)
+    return totals
+
+
+def dtype(row: LayerReport) -> str:
+    """The operand types of a layer's dot products (``float16×int4`` where they differ), else its output's type."""
+    if row.cost is not None and row.cost.dot_dtypes is not None:
+        return "×".join(dict.fromkeys(row.cost.dot_dtypes[:2]))
+    return next((spec.dtype for spec in row.layer.outputs.values()), "")
+
+
+__all__ = ["Total", "dtype", "first_use", "group", "modules"]
