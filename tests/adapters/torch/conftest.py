@@ -1,0 +1,209 @@
+"""A rule against torch's own kernels: the same call twice, once under the tracer, once without it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
+from multiprof.adapters.torch.mode import OperatorMode, ShapeMode, map_tensors, tensors_in
+from multiprof.adapters.torch.tracer import META, Tracer
+from multiprof.ir import ALIAS_ROLE, Layer, Parameter, TensorSpec
+from multiprof.ops import OPS
+
+Tensor = torch.Tensor
+
+
+class Checked(Tracer):
+    """The tracer of one compared call, with what the call returned (``result``) or raised (``error``)."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"), real=False)
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.given: list[Tensor] = []  # the tensors the call was made with
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether rules alone answered, without any of torch's kernels."""
+        return self.error is None and self.kernel_calls == 0
+
+    @property
+    def ops(self) -> list[str]:
+        return [layer.op for layer in self.layers]
+
+    @property
+    def layer(self) -> Layer:
+        """The only layer; fails where there are more, or none."""
+        (layer,) = self.layers
+        return layer
+
+
+def copy_of(tensor: Tensor) -> Tensor:
+    """A tensor of the same kind in memory of its own: a meta tensor by its strides, a real one by its values."""
+    if tensor.is_meta:
+        made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
+    else:
+        made = tensor.detach().clone()
+    return torch.nn.Parameter(made, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else made
+
+
+def as_meta(tensor: Tensor) -> Tensor:
+    if tensor.is_meta:
+        return tensor
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
+
+
+def copies(value: Any, convert: Callable[[Tensor], Tensor] = copy_of) -> Any:
+    """Nested arguments with every tensor converted, the same object each time it occurs."""
+    done: dict[int, Tensor] = {}
+
+    def once(tensor: Tensor) -> Tensor:
+        if id(tensor) not in done:
+            done[id(tensor)] = convert(tensor)
+        return done[id(tensor)]
+
+    return map_tensors(once, value)
+
+
+def outcome(function: Any, args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch gives some warnings once in a process, so only one run would see them
+        try:
+            return function(*args, **kwargs), None
+        except Exception as error:
+            return None, error
+
+
+def introduce(tracer: Checked, tensors: list[Tensor]) -> None:
+    """Make the arguments known: parameters are declared, real tensors carried with their values, the rest inputs."""
+    for i, tensor in enumerate({id(t): t for t in tensors}.values()):
+        if isinstance(tensor, torch.nn.Parameter):
+            spec = TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), f"weight{i}")
+            tracer.declare(tensor, Parameter(spec, trainable=tensor.requires_grad))
+        elif tensor.is_meta:
+            tracer.give_input(tensor, f"input{i}")
+        else:
+            twin = as_meta(tensor)
+            tracer.give_input(twin, f"input{i}")
+            tracer.carry(tensor, twin)
+
+
+def storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def assert_same(tracer: Checked, got: Any, expected: Any, given: Any, expected_given: Any) -> None:
+    """Same structure, same shape, stride and dtype of every tensor, and the same sharing of storage."""
+    ours, theirs = tensors_in(got), tensors_in(expected)
+    assert len(ours) == len(theirs), f"{len(ours)} results instead of {len(theirs)}"
+    if not isinstance(expected, Tensor):
+        assert type(got) is type(expected)
+        if isinstance(expected, tuple) and not theirs:
+            assert got == expected
+    elif not isinstance(got, Tensor):
+        raise AssertionError(f"{type(got)} instead of a tensor")
+    for mine, its in zip(ours, theirs, strict=True):
+        found = (tuple(mine.shape), mine.stride(), mine.dtype)
+        wanted = (tuple(its.shape), its.stride(), its.dtype)
+        assert found == wanted, f"shape, stride, dtype {found} instead of {wanted}"
+        spec = tracer.specs.get(id(tracer.twins.get(id(mine), mine)))
+        assert spec is not None, "a result that the tracer does not know"
+        assert spec.shape == tuple(mine.shape)
+        assert spec.dtype == str(mine.dtype).removeprefix("torch.")
+    for mine, its in zip(ours, theirs, strict=True):
+        for all_mine, all_its in ((given, expected_given), (ours, theirs)):
+            shared = [storage(mine) == storage(t) for t in all_mine]
+            assert shared == [storage(its) == storage(t) for t in all_its], f"shares storage with {shared}"
+
+
+def assert_role(op: str, role: str, allowed: tuple[str, ...]) -> None:
+    for name in allowed:
+        name = name.rstrip("?")
+        if role == name or (name.endswith("*") and role.startswith(name[:-1]) and role[len(name) - 1 :].isdigit()):
+            return
+    raise AssertionError(f"{op} has no role {role!r}: {allowed}")
+
+
+def assert_vocabulary(layer: Layer) -> None:
+    """A canonical layer has the roles and the attributes that the vocabulary says, and no others."""
+    op = OPS.get(layer.op)
+    if op is None:
+        assert layer.op.startswith("torch."), f"{layer.op} is neither canonical nor foreign"
+        return
+    for specs, allowed in ((layer.inputs, op.inputs), (layer.outputs, op.outputs)):
+        for role in specs:
+            if not role.startswith(ALIAS_ROLE):
+                assert_role(layer.op, role, allowed)
+        for role in allowed:
+            if not role.endswith(("?", "*")):
+                assert role in specs, f"{layer.op} without {role}"
+    for name in layer.attrs:
+        assert name in op.attrs, f"{layer.op} has no attribute {name!r}: {tuple(op.attrs)}"
+    for name, meaning in op.attrs.items():
+        if meaning.startswith("required"):
+            assert name in layer.attrs, f"{layer.op} without the attribute {name}"
+
+
+def assert_linked(tracer: Tracer, names: set[str]) -> None:
+    """Every tensor that a layer reads is an input, a parameter, or the output of a layer before it."""
+    known = names | set(tracer.parameters)
+    for layer in tracer.layers:
+        for role, spec in layer.inputs.items():
+            assert spec.name in known, f"{layer.name} reads {role} {spec.name!r}, which nothing makes"
+        known |= {spec.name for spec in layer.outputs.values()}
+
+
+def run(mode: Callable[[Tracer], Any], function: Any, args: Any, kwargs: Mapping[str, Any]) -> Checked:
+    real = all(not t.is_meta for t in tensors_in((args, kwargs)))
+    expected_args, expected_kwargs = copies((args, kwargs)) if real else copies((args, kwargs), as_meta)
+    expected, expected_error = outcome(function, expected_args, expected_kwargs)
+    tracer = Checked()
+    given_args, given_kwargs = copies((args, kwargs))
+    tracer.given = tensors_in((given_args, given_kwargs))
+    introduce(tracer, tracer.given)
+    names = {spec.name for spec in tracer.specs.values()}
+    with mode(tracer):
+        tracer.result, tracer.error = outcome(function, given_args, given_kwargs)
+    error = tracer.error
+    if expected_error is not None or error is not None:
+        assert (type(error), str(error)) == (type(expected_error), str(expected_error)), (
+            f"raised {error!r} instead of {expected_error!r}"
+        )
+        return tracer
+    expected_given = tensors_in((expected_args, expected_kwargs))
+    assert_same(tracer, tracer.result, expected, tracer.given, expected_given)
+    for layer in tracer.layers:
+        assert_vocabulary(layer)
+    assert_linked(tracer, names)
+    return tracer
+
+
+def compare_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Checked:
+    """Call ``function`` under the rules and directly, and fail where the two differ.
+
+    Tensors among the arguments are copied for each run; those on meta become inputs, an ``nn.Parameter`` a declared
+    weight, a real tensor a carried one (the direct run is on meta, unless all of them are real). Compared are shape,
+    stride, dtype and shared storage of every result, or type and text of the error. The layers must follow the
+    vocabulary, and read nothing from nowhere.
+    """
+    return run(ShapeMode, function, args, kwargs)
+
+
+def compare_operators(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Checked:
+    """The same with the table of aten operators alone: what a call becomes when no rule answers it."""
+    return run(OperatorMode, function, args, kwargs)
+
+
+@pytest.fixture(scope="session")
+def compare() -> Callable[..., Checked]:
+    return compare_call
+
+
+@pytest.fixture(scope="session")
+def compare_aten() -> Callable[..., Checked]:
+    return compare_operators
