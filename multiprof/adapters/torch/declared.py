@@ -51,6 +51,36 @@ class ModuleTree:
                 self.walk(child, prefix + name)
 
 
+def existing_tensors(model: Any, modules: list[torch.nn.Module]) -> frozenset[int]:
+    """Ids of tensors the model can reach without being given them: in plain attributes, closures and globals."""
+    found: set[int] = set()
+    seen: set[int] = set()
+
+    def search(value: Any, depth: int) -> None:
+        if isinstance(value, torch.Tensor):
+            found.add(id(value))
+        elif depth and id(value) not in seen and not isinstance(value, (torch.nn.Module, type, str, bytes, int, float)):
+            seen.add(id(value))
+            if isinstance(value, dict):
+                items: Any = list(value.values())
+            elif isinstance(value, (list, tuple, set)):
+                items = list(value)
+            else:
+                items = list(getattr(value, "__dict__", {}).values())
+            for item in items:
+                search(item, depth - 1)
+
+    functions = {type(module).forward for module in modules}
+    for module in modules:
+        for value in list(module.__dict__.values()):
+            search(value, 3)
+    for function in (*functions, *(() if isinstance(model, torch.nn.Module) else (model,))):
+        for _, value in _closed_over(function):
+            if not isinstance(value, type(torch)):
+                search(value, 2)
+    return frozenset(found)
+
+
 def _closed_over(function: Any) -> list[tuple[str, Any]]:
     """Variables that a function sees: its closure, the globals it names, the arguments of a partial."""
     if hasattr(function, "func") and hasattr(function, "keywords"):

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from multiprof.adapters.torch.foreign import emit_foreign, foreign_name
 from multiprof.adapters.torch.table import ATEN, RULES, passthrough
-from multiprof.adapters.torch.tracer import META, Tracer, ValueNeededError
+from multiprof.adapters.torch.tracer import META, RefusedError, Tracer, ValueNeededError
 
 Tensor = torch.Tensor
 
@@ -65,7 +65,7 @@ class ShapeMode(TorchFunctionMode):
             return func(*args, **kwargs)
         tracer = self.tracer
         tracer.source = getattr(func, "__name__", "") or type(func).__name__
-        if tracer.twins and self._carries(args, kwargs):
+        if tracer.real or (tracer.twins and self._carries(args, kwargs)):
             return self._with_values(func, rule, args, kwargs)
         return self._by_shape(func, rule, args, kwargs)
 
@@ -75,7 +75,7 @@ class ShapeMode(TorchFunctionMode):
             mark = len(tracer.layers)
             try:
                 result = rule(tracer, *args, **kwargs)
-            except ValueNeededError:
+            except (ValueNeededError, RefusedError):
                 raise
             except Exception:
                 # Arguments the rule cannot handle: torch's own kernel gives the meaning, or the error's true text.
@@ -107,7 +107,6 @@ class ShapeMode(TorchFunctionMode):
         tracer.specs[id(twin)] = spec
         if id(tensor) in tracer.declared:
             tracer.declared.add(id(twin))
-            tracer.owners[id(twin)] = tracer.owners.get(id(tensor), tensor)
         tracer.alive.append(twin)
         return twin
 
@@ -139,7 +138,12 @@ class ShapeMode(TorchFunctionMode):
         return self._by_shape(func, rule, map_tensors(swap, args), map_tensors(swap, kwargs))
 
     def _swap(self, tensor: Tensor) -> Tensor:
-        return self.tracer.twins.get(id(tensor), tensor)
+        tracer = self.tracer
+        twin = tracer.twins.get(id(tensor))
+        if twin is None and tracer.real and id(tensor) not in tracer.specs and not tensor.is_meta:
+            tracer.spec(tensor)  # makes it a constant, or an untraced layer's output with a twin
+            twin = tracer.twins.get(id(tensor))
+        return tensor if twin is None else twin
 
     def _twice(self, func: Any, rule: Any, args: Any, kwargs: Any) -> Any:
         """Do the operation on the twins for the record and for real for the values."""
@@ -224,7 +228,7 @@ def record(tracer: Tracer, name: str, func: Any, args: Any, kwargs: Any, out: An
         try:
             if rule(tracer, *args, **kwargs) is not NotImplemented:
                 return
-        except ValueNeededError:
+        except (ValueNeededError, RefusedError):
             raise
         except Exception:
             pass  # an overload or argument the rule does not know: recorded as a foreign layer below

@@ -13,11 +13,11 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
 from multiprof.adapters.torch.arguments import Arguments, parameter_names
-from multiprof.adapters.torch.declared import Declarations, ModuleTree
+from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing_tensors
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
-from multiprof.adapters.torch.state import GlobalState, ModelState, keep_buffers
+from multiprof.adapters.torch.state import GlobalState, ModelState, spare_buffers
 from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
 from multiprof.errors import InputsError, ModelError, MultiprofError
 from multiprof.inputs import Inputs, ReadOptions
@@ -25,7 +25,7 @@ from multiprof.ir import Graph
 
 RULES_RUNG = "shapes by rule"
 KERNEL_RUNG = "shapes by rule and by torch's meta kernels"
-REAL_RUNG = "run for real, because values decide what is computed"
+REAL_RUNG = "run for real"
 
 
 def read(
@@ -48,15 +48,18 @@ def read(
     process = GlobalState()
     try:
         if tree.lazy:
-            model, tree = _materialised(model, inputs, leaves)
+            model, tree = _materialised(model, inputs)
         for module in tree.modules:
             # Not .eval(): models override train() (to merge adapters, to freeze norms), and that would change them.
             module.__dict__["training"] = False
         was_training = state.training_modes()
         try:
             return _Reading(model, tree, inputs, leaves, real=False).run(was_training)
-        except _RunForReal:
-            return _Reading(model, tree, inputs, leaves, real=True).run(was_training)
+        except _RunForReal as reason:
+            state.restore()
+            for module in tree.modules:
+                module.__dict__["training"] = False
+            return _Reading(model, tree, inputs, leaves, real=True, why=str(reason)).run(was_training)
     finally:
         state.restore()
         process.restore()
@@ -69,19 +72,33 @@ def _original(model: Any) -> Any:
     return model
 
 
-def _materialised(model: Any, inputs: Inputs, leaves: frozenset[str]) -> tuple[Any, ModuleTree]:
+def _materialised(model: Any, inputs: Inputs) -> tuple[Any, ModuleTree]:
     """A copy of a model with lazy modules, its unknown shapes filled in by a first trace; the original stays lazy."""
     if not isinstance(model, torch.nn.Module):
         raise ModelError("a callable over lazy modules cannot be read before they are initialised: call it once first")
     memo: dict[int, Any] = {}
     for module in model.modules():
         for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None and not isinstance(tensor, UninitializedTensorMixin):
-                memo[id(tensor)] = tensor  # shared, not copied: a trace on shapes never writes to it
+            if tensor is not None:
+                memo[id(tensor)] = _on_meta(tensor)
     duplicate = copy.deepcopy(model, memo)
-    tree = ModuleTree(duplicate)
-    _Reading(duplicate, tree, inputs, leaves, real=False, declare=False).run(False)
+    arguments = Arguments(Tracer(torch.device("cpu"), False), _float_dtype(ModuleTree(duplicate)), [])
+    args, kwargs = arguments.build(inputs)
+    with torch.no_grad():
+        try:
+            duplicate(*args, **kwargs)
+        except Exception as error:
+            raise ModelError(
+                f"the lazy modules could not be initialised from shapes: {_first_line(error)}; call the model once first"
+            ) from error
     return duplicate, ModuleTree(duplicate)
+
+
+def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
+    if isinstance(tensor, UninitializedTensorMixin):
+        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]  # the mixin's own constructor
+    twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    return torch.nn.Parameter(twin, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else twin
 
 
 class _RunForReal(Exception):
@@ -92,16 +109,18 @@ class _Reading:
     """One trace, on shapes alone or for real."""
 
     def __init__(
-        self, model: Any, tree: ModuleTree, inputs: Inputs, leaves: frozenset[str], real: bool, declare: bool = True
+        self, model: Any, tree: ModuleTree, inputs: Inputs, leaves: frozenset[str], real: bool, why: str = ""
     ) -> None:
         self.model = model
         self.tree = tree
         self.inputs = inputs
         self.real = real
+        self.why = why
         self.tracer = Tracer(_device(tree), real)
+        if real:
+            spare_buffers(tree.modules)
         declarations = Declarations(self.tracer)
-        if declare:
-            declarations.declare(tree.modules, tree.paths)
+        declarations.declare(tree.modules, tree.paths)
         self.scopes = Scopes(self.tracer, tree, declarations, leaves)
         forward = model.forward if isinstance(model, torch.nn.Module) else model
         self.arguments = Arguments(self.tracer, _float_dtype(tree), parameter_names(forward))
@@ -111,7 +130,7 @@ class _Reading:
         args, kwargs = self.arguments.build(self.inputs)
         if self.real:
             self._check_runnable()
-            tracer.undo.append(keep_buffers(self.tree.modules))
+            tracer.existing = existing_tensors(self.model, self.tree.modules)
         try:
             with ExitStack() as stack:
                 stack.enter_context(torch.no_grad())
@@ -130,9 +149,9 @@ class _Reading:
 
     def _raised(self, error: Exception) -> None:
         if not self.real and _values_were_needed(error):
-            raise _RunForReal from error
+            raise _RunForReal(f"{_first_line(error)}{_place(error)}") from error
         where = _place(error)
-        text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        text = _first_line(error)
         scope = self.tracer.frames[-1].scope
         inside = f" in module {scope!r}" if scope else ""
         kind = InputsError if _blames_inputs(error) else ModelError
@@ -144,8 +163,8 @@ class _Reading:
     def _check_runnable(self) -> None:
         if any(p.is_meta for m in self.tree.modules for p in m._parameters.values() if p is not None):
             raise ModelError(
-                "the model decides by values what it computes, and its parameters are on the meta device and have none: "
-                "give a model with real parameters"
+                f"shapes alone do not say what this model computes ({self.why}), and its parameters are on the meta "
+                "device, so it cannot be run for real: give a model with real parameters"
             )
 
     def _graph(self, result: Any, was_training: bool) -> Graph:
@@ -156,11 +175,11 @@ class _Reading:
         if was_training:
             warnings.insert(0, "the model is in training mode; it was analysed as for inference")
         if self.real:
-            rung = REAL_RUNG
+            rung = f"{REAL_RUNG}, because shapes alone did not do: {self.why}"
             if self.arguments.made_up:
                 warnings.append(
-                    f"values decide what this model computes, and those of {', '.join(self.arguments.made_up)} were "
-                    "made up from the shape: give real inputs for a count that holds for them"
+                    f"the model was run for real on made-up values of {', '.join(self.arguments.made_up)}: "
+                    "where values decide what is computed, give real inputs for a count that holds for them"
                 )
         else:
             rung = KERNEL_RUNG if tracer.kernel_calls else RULES_RUNG
@@ -202,12 +221,21 @@ def _float_dtype(tree: ModuleTree) -> torch.dtype:
     return torch.get_default_dtype()
 
 
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    return lines[0] if len(lines[0]) <= _LONG else f"{lines[0][:_LONG]}…"
+
+
 def _eager_stance() -> Any:
     """Inside a trace a compiled submodule runs its own Python code instead of being compiled on meta tensors."""
     if "torch._dynamo" in sys.modules:
         return torch.compiler.set_stance("force_eager")
     return ExitStack()
 
+
+_LONG = 200  # characters of an error that are quoted
 
 # What torch says when a value is asked of a tensor that has only a shape.
 _NO_VALUE = (

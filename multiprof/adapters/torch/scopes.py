@@ -38,6 +38,8 @@ class Scopes:
     def __exit__(self, *exc: object) -> None:
         for handle in self._handles:
             handle.remove()
+            # torch's handle forgets this one table (as of 2.13), and an entry would stay behind for good.
+            torch_module._global_forward_hooks_with_kwargs.pop(handle.id, None)
 
     def _enter(self, module: torch.nn.Module, args: Any) -> None:
         key = id(module)
@@ -60,7 +62,9 @@ class Scopes:
             frame.start = len(self.tracer.layers)
         self.tracer.frames.append(frame)
 
-    def _leave(self, module: torch.nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+    def _leave(self, module: torch.nn.Module, args: Any, *rest: Any) -> None:
+        # torch leaves the keywords out when it calls the hook because the forward raised.
+        kwargs, out = rest if len(rest) == 2 else ({}, None)
         frames = self.tracer.frames
         # A forward that raised inside a claimed or nested module may leave frames behind: pop down to this one.
         while len(frames) > 1:

@@ -120,19 +120,23 @@ class GlobalState:
             undo()
 
 
-def keep_buffers(modules: Iterable[torch.nn.Module]) -> Callable[[], None]:
-    """Copy every buffer's values before a real run; the result puts them back where they changed."""
-    kept = [
-        (buffer, buffer._version, buffer.detach().clone())
-        for module in modules
-        for buffer in module._buffers.values()
-        if buffer is not None and not buffer.is_meta
-    ]
+def spare_buffers(modules: Iterable[torch.nn.Module]) -> None:
+    """Before a real run: let the modules work on copies of their buffers and plain tensors.
 
-    def put_back() -> None:
-        with torch.no_grad():
-            for buffer, version, value in kept:
-                if buffer._version != version:
-                    buffer.detach().copy_(value)
+    `ModelState.restore` puts the originals back, untouched. Parameters are too large to copy on suspicion
+    (`Tracer.guard_writes` copies those that are written to).
+    """
+    copies: dict[int, torch.Tensor] = {}
 
-    return put_back
+    def copy_of(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in copies:
+            copies[id(tensor)] = tensor if tensor.is_meta else tensor.detach().clone()
+        return copies[id(tensor)]
+
+    for module in modules:
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = copy_of(buffer)
+        for name, value in module.__dict__.items():
+            if type(value) is torch.Tensor:
+                module.__dict__[name] = copy_of(value)

@@ -24,6 +24,13 @@ class ValueNeededError(Exception):
     """A rule needs the values of a tensor of which only the shape is known: the model has to run for real."""
 
 
+class RefusedError(RuntimeError):
+    """What torch's CPU and GPU kernels refuse and its meta kernels let pass: a contraction of two dtypes."""
+
+
+_CONTRACTIONS = frozenset(("conv", "conv_transpose", "linear", "matmul"))
+
+
 class Frame:
     """A module that is running: ``label`` names its layers, ``scope`` is its path, a ``leaf`` has no child modules."""
 
@@ -56,7 +63,7 @@ class Tracer:
         self.alive: list[Any] = []
         self.declared: set[int] = set()  # ids of parameters, buffers, constants and pieces of them
         self.prepared: set[int] = set()  # ids of tensors computed from declared ones alone
-        self.owners: dict[int, Any] = {}  # id -> declared tensor, for undoing writes
+        self.originals: list[torch.Tensor] = []  # every declared tensor
         self.twins: dict[int, torch.Tensor] = {}
         self.values: dict[int, torch.Tensor] = {}
         self.base: dict[int, int] = {}  # id of a view -> id of the tensor whose storage it shares
@@ -65,12 +72,13 @@ class Tracer:
         self.frames: list[Frame] = [Frame(None, "", "", False)]
         self.source = ""
         self.forced: list[torch.Tensor] | None = None
+        self.existing: frozenset[int] = frozenset()  # ids of tensors that the model held before a real run
         self.escaped = False  # values left torch's sight (numpy), so an unknown tensor may depend on them
         self.kernel_calls = 0  # operators that went through torch's meta kernels
         self.real_calls = 0
         self.notes: dict[str, None] = {}
         self.undo: list[Callable[[], None]] = []
-        self.saved: set[int] = set()
+        self.storages: dict[int, list[torch.Tensor]] | None = None  # data pointer -> declared tensors not yet saved
 
     # -- names -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +113,7 @@ class Tracer:
         key = id(tensor)
         self.specs[key] = parameter.spec
         self.declared.add(key)
-        self.owners[key] = tensor
+        self.originals.append(tensor)
         self.alive.append(tensor)
 
     def give_input(self, tensor: torch.Tensor, name: str) -> TensorSpec:
@@ -168,7 +176,7 @@ class Tracer:
             spec = TensorSpec(tuple(tensor.shape), NAMES[tensor.dtype], name)
             self.declare(tensor, Parameter(spec, trainable=tensor.requires_grad))
             return spec
-        if tensor.is_meta or self.escaped:
+        if tensor.is_meta or ((self.escaped or self.real) and id(tensor) not in self.existing):
             return self.untraced(tensor)
         # Only values could tie a real tensor to the inputs, and no value has left torch's sight: it is a constant.
         name = self.unique(f"{scope}.constant" if scope else "constant")
@@ -178,8 +186,12 @@ class Tracer:
 
     def untraced(self, tensor: torch.Tensor) -> TensorSpec:
         """A tensor that appears from nowhere is the output of an unsupported layer: it must not vanish."""
-        self.emit("torch.untraced", {}, {"y": tensor}, {"why": "made out of torch's sight (numpy, a foreign kernel)"})
-        return self.specs[id(tensor)]
+        known = tensor
+        if not tensor.is_meta:
+            known = _empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
+            self.carry(tensor, known)
+        self.emit("torch.untraced", {}, {"y": known}, {"why": "made out of torch's sight (numpy, a foreign kernel)"})
+        return self.specs[id(known)]
 
     # -- layers ----------------------------------------------------------------------------------------------------
 
@@ -207,12 +219,17 @@ class Tracer:
                 weights = weights and (key in self.declared or key in self.prepared)
         frame = self.frames[-1]
         label = frame.label
+        if op in _CONTRACTIONS:
+            left, right, *_ = ins.values()
+            if left.dtype != right.dtype:
+                raise RefusedError(f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}")
+        short = hint or op.rpartition(".")[2]
         if not label:
-            wanted = hint or op.rpartition(".")[2]
+            wanted = short
         elif frame.leaf and not frame.used and not hint:
             wanted = label
         else:
-            wanted = f"{label}/{hint or op.rpartition(".")[2]}"
+            wanted = f"{label}/{short}"
         frame.used = True
         name = self.unique(wanted)
         outs: dict[str, TensorSpec] = {}
@@ -244,7 +261,6 @@ class Tracer:
         if id(x) in self.declared and spec.name in self.parameters:
             self.specs[key] = TensorSpec(tuple(y.shape), NAMES[y.dtype], spec.name)
             self.declared.add(key)
-            self.owners[key] = self.owners.get(id(x), x)
             self.alive.append(y)
             return y
         self.emit(op, {"x": x}, {"y": y}, attrs, "", (("y", "x", VIEW),))
@@ -316,15 +332,22 @@ class Tracer:
             return
         if not (name.split(".")[0].endswith("_") or name in ("__setitem__", "set_")) or name.startswith("requires_grad"):
             return
-        owner = self.owners.get(id(args[0]))
-        if owner is None or id(owner) in self.saved:
-            return
-        value = owner.detach().clone()
-        self.saved.add(id(owner))
+        if self.storages is None:
+            self.storages = {}
+            for owner in self.originals:
+                if owner.layout is torch.strided and not owner.is_meta:
+                    self.storages.setdefault(owner.untyped_storage().data_ptr(), []).append(owner)
+        pointer = 0 if args[0].is_meta or args[0].layout is not torch.strided else args[0].untyped_storage().data_ptr()
+        for owner in self.storages.pop(pointer, ()):
+            self._keep(owner)
+
+    def _keep(self, owner: torch.Tensor) -> None:
+        value, version = owner.detach().clone(), owner._version
 
         def put_back() -> None:
-            with torch.no_grad():
-                owner.detach().copy_(value)
+            owner.detach().copy_(value)
+            # Autograd compares version counters: a backward pass begun before the analysis must still go through.
+            torch._C._autograd._unsafe_set_version_counter((owner,), (version,))
 
         self.undo.append(put_back)
 
