@@ -110,7 +110,7 @@ class Declarations:
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
         self._by_id: dict[int, Parameter] = {}
-        self._by_storage: dict[tuple[Any, ...], Parameter] = {}
+        self._by_address: dict[int, list[tuple[torch.Tensor, Parameter]]] = {}
 
     def declare(self, modules: list[torch.nn.Module], paths: dict[int, str]) -> None:
         for module in modules:
@@ -137,23 +137,23 @@ class Declarations:
         if first is not None:
             first.tied += (name,)
             return
-        key: tuple[Any, ...] | None = None
-        if type(tensor) in _PLAIN and not tensor.is_meta and tensor.layout is torch.strided and tensor.numel():
-            # Two tensor objects over one storage, as `b.weight.data = a.weight.data` makes them, are one weight.
-            key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-            first = self._by_storage.get(key)
-            if first is not None:
-                first.tied += (name,)
-                self._by_id[id(tensor)] = first
-                tracer.declare_again(tensor, first)
-                return
+        # Two tensor objects over one storage, as `b.weight.data = a.weight.data` makes them, are one weight.
+        # Meta and empty tensors have no address.
+        address = tensor.data_ptr() if type(tensor) in _PLAIN and tensor.layout is torch.strided else 0
+        if address:
+            for other, parameter in self._by_address.get(address, ()):
+                if other.shape == tensor.shape and other.stride() == tensor.stride() and other.dtype is tensor.dtype:
+                    parameter.tied += (name,)
+                    self._by_id[id(tensor)] = parameter
+                    tracer.declare_again(tensor, parameter)
+                    return
         dtype = NAMES.get(tensor.dtype)
         if dtype is None:
             raise ModelError(f"{kind} {name!r} has dtype {tensor.dtype}, which multiprof does not know")
         parameter = Parameter(TensorSpec(tuple(tensor.shape), dtype, name), kind, trainable, name)
         self._by_id[id(tensor)] = parameter
-        if key is not None:
-            self._by_storage[key] = parameter
+        if address:
+            self._by_address.setdefault(address, []).append((tensor, parameter))
         tracer.declare(tensor, parameter)
 
 

@@ -7,13 +7,15 @@ import sys
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
+from operator import is_
 from typing import Any
 
 import torch
 
-_CONTAINERS = (list, dict, OrderedDict, defaultdict, set, deque)
 _LEAVES = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.dtype, torch.device, tuple, frozenset, type)
 _CODE = (types.FunctionType, types.MethodType, types.ModuleType, types.BuiltinFunctionType)
+_LEAF_TYPES = frozenset((*_LEAVES, torch.nn.Parameter, *_CODE))
+_CONTAINERS = frozenset((list, dict, OrderedDict, defaultdict, set, deque))
 # How far objects that are no modules (configurations, caches) are followed from a module's attributes.
 _DEPTH = 4
 
@@ -21,75 +23,79 @@ _DEPTH = 4
 class ModelState:
     """Attributes, containers and modes of every module, saved on entry and put back by `restore`.
 
-    Tensors themselves are not copied: a trace on shapes writes to none. A real run saves what it overwrites
-    (`Tracer.guard_writes`, `keep_buffers`).
+    Tensors themselves are not copied: a trace on shapes writes to none. A real run works on copies of the buffers
+    (`spare_buffers`) and saves the parameters it overwrites (`Tracer.guard_writes`).
     """
 
     def __init__(self, modules: Iterable[torch.nn.Module], extra: Iterable[Any] = ()) -> None:
-        self._dicts: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self._containers: list[tuple[Any, Any]] = []
+        self._dicts: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self._sequences: list[tuple[Any, Any]] = []
+        self._empty: list[Any] = []  # most containers of a module are empty hook tables
         self._seen: set[int] = set()
         for module in modules:
-            self._save_dict(module.__dict__, _DEPTH)
+            self._save_attributes(module.__dict__, _DEPTH)
         for value in extra:
             self._save(value, _DEPTH)
 
-    def _save_dict(self, attributes: dict[str, Any], depth: int) -> None:
-        if id(attributes) in self._seen:
-            return
-        self._seen.add(id(attributes))
-        self._dicts.append((attributes, attributes.copy()))
-        for value in attributes.values():
-            if type(value) not in _LEAVES_SET:
+    def _save_attributes(self, attributes: dict[str, Any], depth: int) -> None:
+        saved = attributes.copy()
+        self._dicts.append((attributes, saved))
+        for value in saved.values():
+            kind = type(value)
+            if kind in _LEAF_TYPES:
+                continue
+            if kind in _CONTAINERS and not value:
+                self._empty.append(value)
+            else:
                 self._save(value, depth)
 
     def _save(self, value: Any, depth: int) -> None:
-        if depth == 0 or isinstance(value, (*_LEAVES, *_CODE, torch.nn.Module)):
-            return
-        key = id(value)
-        if key in self._seen:
-            return
-        self._seen.add(key)
         kind = type(value)
+        if depth == 0 or kind in _LEAF_TYPES or id(value) in self._seen:
+            return
+        if isinstance(value, (*_LEAVES, *_CODE, torch.nn.Module)):
+            return
+        self._seen.add(id(value))
         if kind in _CONTAINERS:
-            self._containers.append((value, value.copy()))
-            if value:
-                for item in value.values() if isinstance(value, dict) else value:
-                    if type(item) not in _LEAVES_SET:
-                        self._save(item, depth - 1)
+            saved = value.copy()
+            if isinstance(value, dict):
+                self._dicts.append((value, saved))
+                items = saved.values()
+            else:
+                self._sequences.append((value, saved))
+                items = saved
+            for item in items:
+                if type(item) not in _LEAF_TYPES:
+                    self._save(item, depth - 1)
             return
         attributes = getattr(value, "__dict__", None)
         if type(attributes) is dict:
-            self._save_dict(attributes, depth - 1)
+            self._save_attributes(attributes, depth - 1)
 
     def training_modes(self) -> bool:
         """Whether any module was in training mode on entry."""
         return any(saved.get("training") is True for _, saved in self._dicts)
 
     def restore(self) -> None:
-        for attributes, saved in (*self._dicts, *((c, s) for c, s in self._containers if isinstance(c, dict))):
-            if not _same_items(attributes, saved):
-                attributes.clear()
-                attributes.update(saved)
-        for container, saved in self._containers:
-            if isinstance(container, dict):
-                continue
-            if isinstance(container, set):
-                container.clear()
-                container.update(saved)
-            elif len(container) != len(saved) or any(a is not b for a, b in zip(container, saved, strict=True)):
-                container.clear()
-                container.extend(saved)
+        for now, saved in self._dicts:
+            if not _unchanged(now, saved):
+                now.clear()
+                now.update(saved)
+        for now, saved in self._sequences:
+            if isinstance(now, set):
+                now.clear()
+                now.update(saved)
+            elif len(now) != len(saved) or not all(map(is_, now, saved)):
+                now.clear()
+                now.extend(saved)
+        for now in self._empty:
+            if now:
+                now.clear()
 
 
-_LEAVES_SET = frozenset((*_LEAVES, torch.nn.Parameter, *_CODE))
-
-
-def _same_items(now: dict[Any, Any], saved: dict[Any, Any]) -> bool:
-    """Same keys in the same order, with identical values (``==`` on tensors would compute)."""
-    return len(now) == len(saved) and all(
-        k is l and v is w for (k, v), (l, w) in zip(now.items(), saved.items(), strict=True)
-    )
+def _unchanged(now: dict[Any, Any], saved: dict[Any, Any]) -> bool:
+    """The very same keys and values in the same order (``==`` on tensors would compute)."""
+    return len(now) == len(saved) and all(map(is_, now.values(), saved.values())) and all(map(is_, now, saved))
 
 
 class GlobalState:
