@@ -43,7 +43,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A stem, four stages of ``depths`` blocks (each stage half as large and twice as wide as the last), a classifier."""
+    """A stem, four stages of ``depths`` blocks, each half as large and twice as wide as the last, and a classifier."""
 
     def __init__(self, depths: tuple[int, int, int, int], num_classes: int = 1000) -> None:
         super().__init__()
