@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
-from multiprof.cost import PRIMITIVES, Cost, Counts, Formula
+from multiprof.cost import Cost, Counts, Formula
 from multiprof.errors import (
     FormulaClashError,
     FormulaError,
@@ -16,7 +15,7 @@ from multiprof.errors import (
     UnknownDimensionError,
     UnsupportedOpError,
 )
-from multiprof.ir import ALIAS_ROLE, BITS, FOLDED, PREPARED, Graph, Layer, Mark
+from multiprof.ir import BITS, FOLDED, PREPARED, Graph, Layer, Mark
 from multiprof.multiplicity import choose_branches, give_trips, multiplicities
 from multiprof.report import FREE, PRICED, UNSUPPORTED, LayerReport, Report
 from multiprof.structure import check
@@ -24,8 +23,6 @@ from multiprof.structure import check
 Formulas = Mapping[str, "Formula | Sequence[Formula]"]
 
 NO_FORMULA = "no formula"
-
-_amounts = attrgetter(*PRIMITIVES)
 
 
 def price(
@@ -108,16 +105,9 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     provider = formula.provider
     try:
         cost = formula.price(layer)
-        has_dot = False
-        for counts in cost.terms.values():
-            amounts = _amounts(counts)
-            if min(amounts) < 0 or type(sum(amounts)) is not int:
-                raise ValueError(f"its cost is {counts}; counts are integers from 0 on")
-            if amounts[0]:
-                has_dot = True
     except Exception as error:
         return LayerReport(layer, UNSUPPORTED, _shape_reason(layer, formula, error), provider=provider)
-    if has_dot and cost.dot_dtypes is None:
+    if _check(cost, layer, formula) and cost.dot_dtypes is None:
         cost = Cost(cost.terms, dot_dtypes(layer))
     read: int | None
     written: int | None
@@ -141,6 +131,27 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     return LayerReport(layer, FOLDED, mark.reason, merged, cost, read, written, 1, provider)
 
 
+def _check(cost: Cost, layer: Layer, formula: Formula) -> int:
+    """The macs of a cost, once it is known to be one: whole numbers from 0 on."""
+    macs = 0
+    try:
+        for c in cost.terms.values():
+            macs |= c.macs
+            # the union of all bits is negative if one number is, and no int if one is none
+            bits = c.macs | c.dots | c.adds | c.muls | c.divs | c.cmps | c.exps | c.ints | c.casts
+            if type(bits) is not int or bits < 0:
+                raise TypeError
+    except (AttributeError, TypeError):
+        raise FormulaError(
+            f"{_whose(layer, formula)} gives {cost}: it takes a Cost whose counts are integers from 0 on"
+        ) from None
+    return macs
+
+
+def _whose(layer: Layer, formula: Formula) -> str:
+    return f"layer {layer.name}: the formula of {formula.provider or 'an unnamed provider'} for op {layer.op}"
+
+
 def _shape_reason(layer: Layer, formula: Formula, error: Exception) -> str:
     """The reason when an error comes from a data-dependent dimension; any other error is the formula's own."""
     if isinstance(error, UnknownDimensionError):
@@ -149,10 +160,7 @@ def _shape_reason(layer: Layer, formula: Formula, error: Exception) -> str:
         for spec in (*layer.inputs.values(), *layer.outputs.values()):
             if None in spec.shape:
                 return f"shape: tensor {spec.name} has the data-dependent shape {spec.shape}"
-    raise FormulaError(
-        f"the formula of {formula.provider or 'an unnamed provider'} for op {layer.op} failed on layer {layer.name}: "
-        f"{type(error).__name__}: {error}"
-    ) from error
+    raise FormulaError(f"{_whose(layer, formula)} failed: {type(error).__name__}: {error}") from error
 
 
 def _multiply(row: LayerReport, trips: int | None, reason: str) -> None:
@@ -172,13 +180,17 @@ def _multiply(row: LayerReport, trips: int | None, reason: str) -> None:
 
 def dot_dtypes(layer: Layer) -> tuple[str, str, str]:
     """Types of the two operands of a layer's dot products and of the accumulator: the layer's first two inputs."""
-    operands = [spec.dtype for role, spec in layer.inputs.items() if not role.startswith(ALIAS_ROLE)]
-    operands = operands or [spec.dtype for spec in layer.outputs.values()] or [""]
-    left, right = operands[0], operands[min(1, len(operands) - 1)]
-    return left, right, accumulator(left, right)
+    specs = iter((*layer.inputs.values(), *layer.outputs.values()))
+    left = next(specs, None)
+    right = next(specs, left) if len(layer.inputs) > 1 else left
+    return _products(left.dtype if left else "", right.dtype if right else "")
 
 
 @cache
+def _products(left: str, right: str) -> tuple[str, str, str]:
+    return left, right, accumulator(left, right)
+
+
 def accumulator(left: str, right: str) -> str:
     """The type in which hardware sums products: 32 bits for narrower floats and for 8-bit integers, else the widest.
 

@@ -88,10 +88,11 @@ class TensorSpec:
     def nbytes(self) -> int:
         """Bytes of the dense tensor; sub-byte types are rounded up to a whole byte for the tensor."""
         try:
-            bits = BITS[self.dtype]
+            return (prod(self.shape) * BITS[self.dtype] + 7) // 8  # type: ignore[arg-type]  # as in numel
         except KeyError:
             raise UsageError(f"tensor {self.name or '?'} has the unknown dtype {self.dtype!r}") from None
-        return (self.numel * bits + 7) // 8
+        except TypeError:
+            return self.numel  # which raises, saying why
 
     @property
     def is_integer(self) -> bool:
