@@ -1,4 +1,4 @@
-"""What the engine found out about one layer."""
+"""What the engine found out about one layer, and the sum over several."""
 
 from __future__ import annotations
 
@@ -81,4 +81,38 @@ class LayerReport:
             self.bytes_written *= factor
 
 
-__all__ = ["COUNTED", "FREE", "PRICED", "STATES", "UNSUPPORTED", "LayerReport"]
+@dataclass(slots=True)
+class Total:
+    """A sum over layers. ``layers`` counts all of them, ``unsupported`` those without a cost; ``macs``, ``flops`` and
+    the bytes (as far as they are known) are those of the layers that stand in the report's totals.
+
+    ``params`` are elements of learned weights, each weight counted where it is first used, so that groups add up.
+    """
+
+    layers: int = 0
+    unsupported: int = 0
+    params: int = 0
+    macs: int = 0
+    flops: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Traffic: bytes read and written."""
+        return self.bytes_read + self.bytes_written
+
+    def add(self, row: LayerReport, params: int = 0) -> None:
+        self.layers += 1
+        self.params += params
+        if row.state == UNSUPPORTED:
+            self.unsupported += 1
+        elif row.counted and row.cost is not None:
+            for counts in row.cost.terms.values():
+                self.macs += counts.macs
+                self.flops += counts.flops
+            self.bytes_read += row.bytes_read or 0
+            self.bytes_written += row.bytes_written or 0
+
+
+__all__ = ["COUNTED", "FREE", "PRICED", "STATES", "UNSUPPORTED", "LayerReport", "Total"]

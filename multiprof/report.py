@@ -15,11 +15,10 @@ from multiprof import memory, serialize, totals
 from multiprof.cost import Counts
 from multiprof.errors import ReportError, UsageError
 from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, Graph, Parameter
-from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport
+from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport, Total
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak, Storage
 from multiprof.receptive_field import ReceptiveField, receptive_fields
-from multiprof.totals import Total
 
 # `print(report)` shows this reporter; named, not imported, because reporters stand above reports.
 DEFAULT_REPORTER = "multiprof.reporters.table"
