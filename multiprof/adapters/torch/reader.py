@@ -270,7 +270,7 @@ def _values_were_needed(error: BaseException) -> bool:
 def _blames_inputs(error: Exception) -> bool:
     text = str(error)
     return isinstance(error, TypeError) and ("positional argument" in text or "unexpected keyword" in text) or any(
-        sign in text for sign in ("shape", "size", "dtype", "scalar type", "channels", "dimension", "same dtype")
+        sign in text for sign in ("shape", "size", "dtype", "scalar type", "channels", "dim")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ class Scopes:
         self.declarations = declarations
         self.leaves = leaves
         self.calls: dict[int, int] = {}
-        self.claims: dict[type, str] = {}
+        self.kinds: dict[type, tuple[bool, str]] = {}  # class -> is it torch's own, the name it is claimed by
+        self.thread = get_ident()  # the hooks are the whole process's, the trace is this thread's
         self.classes: dict[str, str] = {}
 
     def __enter__(self) -> Scopes:
@@ -42,6 +44,8 @@ class Scopes:
             torch_module._global_forward_hooks_with_kwargs.pop(handle.id, None)
 
     def _enter(self, module: torch.nn.Module, args: Any) -> None:
+        if get_ident() != self.thread:
+            return
         key = id(module)
         path = self.tree.paths.get(key)
         if path is None:
@@ -49,12 +53,14 @@ class Scopes:
         count = self.calls.get(key, 0) + 1
         self.calls[key] = count
         label = path if count == 1 or not path else f"{path}#{count}"
-        frame = Frame(module, path, label, not module._modules)
         kind = type(module)
-        claimed = self.claims.get(kind)
-        if claimed is None:
+        known = self.kinds.get(kind)
+        if known is None:
             name = f"torch.{kind.__module__}.{kind.__qualname__}"
-            claimed = self.claims[kind] = name if name in self.leaves else ""
+            known = (kind.__module__.startswith("torch.nn."), name if name in self.leaves else "")
+            self.kinds[kind] = known
+        own, claimed = known
+        frame = Frame(module, path, label, own and not module._modules)
         if path not in self.classes:
             self.classes[path] = kind.__name__
         if claimed:
@@ -63,6 +69,8 @@ class Scopes:
         self.tracer.frames.append(frame)
 
     def _leave(self, module: torch.nn.Module, args: Any, *rest: Any) -> None:
+        if get_ident() != self.thread:
+            return
         # torch leaves the keywords out when it calls the hook because the forward raised.
         kwargs, out = rest if len(rest) == 2 else ({}, None)
         frames = self.tracer.frames

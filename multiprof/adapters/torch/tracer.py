@@ -32,7 +32,10 @@ _CONTRACTIONS = frozenset(("conv", "conv_transpose", "linear", "matmul"))
 
 
 class Frame:
-    """A module that is running: ``label`` names its layers, ``scope`` is its path, a ``leaf`` has no child modules."""
+    """A module that is running: ``label`` names its layers, ``scope`` is its path.
+
+    A ``leaf`` is one of torch's own modules without children: its first layer bears the module's name alone.
+    """
 
     __slots__ = ("claimed", "label", "leaf", "module", "scope", "start", "used")
 
