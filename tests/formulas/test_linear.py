@@ -69,12 +69,16 @@ def test_matmul_broadcasts_a_missing_dimension_too() -> None:
 
 @st.composite
 def equations(draw: st.DrawFn) -> tuple[str, tuple[Shape, ...]]:
-    """A random explicit equation of one or two operands, and shapes that fit it; indices may repeat."""
+    """A random explicit equation of one or two operands, and shapes that fit it; indices may repeat and broadcast."""
     names = [draw(st.text("abcD", min_size=0, max_size=3)) for _ in range(draw(st.integers(1, 2)))]
     letters = sorted(set("".join(names)))
     out = "".join(draw(st.permutations([letter for letter in letters if draw(st.booleans())])))
     sizes = {letter: draw(st.integers(1, 3)) for letter in letters}
-    return f"{','.join(names)}->{out}", tuple(tuple(sizes[letter] for letter in name) for name in names)
+    shapes = []
+    for name in names:
+        here = {letter: 1 if draw(st.integers(0, 3)) == 0 else sizes[letter] for letter in letters}
+        shapes.append(tuple(here[letter] for letter in name))
+    return f"{','.join(names)}->{out}", tuple(shapes)
 
 
 @settings(deadline=None)
@@ -104,6 +108,7 @@ def test_einsum_equals_loops(case: tuple[str, tuple[Shape, ...]]) -> None:
         ("ij->ji", ((3, 4),), (4, 3), {}),
         # an index of size 1 broadcasts against the other operand's size
         ("ij,jk->ik", ((2, 1), (5, 3)), (2, 3), {"dot": Counts(macs=30, dots=6)}),
+        ("ij,jk->ik", ((2, 5), (1, 3)), (2, 3), {"dot": Counts(macs=30, dots=6)}),
     ],
 )
 def test_einsum_by_hand(equation: str, shapes: tuple[Shape, ...], y: Shape, terms: dict[str, Counts]) -> None:
