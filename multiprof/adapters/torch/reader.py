@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import sys
 import traceback
 from contextlib import ExitStack
@@ -46,7 +47,10 @@ def read(
     tree = ModuleTree(model)
     state = ModelState(tree.modules, tree.holders)
     process = GlobalState()
+    collecting = gc.isenabled()
     try:
+        # Everything a trace makes stays in use until it ends: a collection in between finds nothing, and takes long.
+        gc.disable()
         if tree.lazy:
             model, tree = _materialised(model, inputs)
         for module in tree.modules:
@@ -57,10 +61,14 @@ def read(
             return _Reading(model, tree, inputs, leaves, real=False).run(was_training)
         except _RunForReal as reason:
             state.restore()
+            if collecting:
+                gc.enable()
             for module in tree.modules:
                 module.__dict__["training"] = False
             return _Reading(model, tree, inputs, leaves, real=True, why=str(reason)).run(was_training)
     finally:
+        if collecting:
+            gc.enable()
         state.restore()
         process.restore()
 

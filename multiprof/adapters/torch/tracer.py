@@ -69,6 +69,8 @@ class Tracer:
         self.originals: list[torch.Tensor] = []  # every declared tensor
         self.twins: dict[int, torch.Tensor] = {}
         self.values: dict[int, torch.Tensor] = {}
+        self.stale: set[int] = set()  # ids of tensors written to on shapes alone: the values they hold are old
+        self.twice = False  # the operation at hand is done for real as well
         self.base: dict[int, int] = {}  # id of a view -> id of the tensor whose storage it shares
         self.families: dict[int, list[torch.Tensor]] = {}  # id of a base -> it and its views
         self.taken: dict[str, int] = {}
@@ -106,18 +108,17 @@ class Tracer:
     # -- tensors ---------------------------------------------------------------------------------------------------
 
     def declare(self, tensor: torch.Tensor, parameter: Parameter) -> None:
-        """Make a parameter, buffer or constant of the model known."""
-        self.parameters[parameter.name] = parameter
-        self.taken.setdefault(parameter.name, 1)
-        self.declare_again(tensor, parameter)
-
-    def declare_again(self, tensor: torch.Tensor, parameter: Parameter) -> None:
-        """Make another tensor object known as a parameter that is already declared."""
+        """Make a parameter, buffer or constant of the model known; a second tensor object may stand for it too."""
+        spec = parameter.spec
+        self.parameters[spec.name] = parameter
         key = id(tensor)
-        self.specs[key] = parameter.spec
+        self.specs[key] = spec
         self.declared.add(key)
-        self.originals.append(tensor)
-        self.alive.append(tensor)
+        self.originals.append(tensor)  # also keeps it alive
+
+    def reserve_names(self) -> None:
+        """Keep the names of declared tensors from being given to layers."""
+        self.taken = dict.fromkeys(self.parameters, 1) | self.taken
 
     def give_input(self, tensor: torch.Tensor, name: str) -> TensorSpec:
         """Make a tensor known as an input of the graph."""
@@ -135,6 +136,8 @@ class Tracer:
 
     def value(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor with its values; raises `ValueNeededError` where only the shape is known."""
+        if id(self.twins.get(id(tensor), tensor)) in self.stale:
+            raise ValueNeededError
         real = self.values.get(id(tensor))
         if real is not None:
             return real
@@ -265,9 +268,21 @@ class Tracer:
             self.specs[key] = TensorSpec(tuple(y.shape), NAMES[y.dtype], spec.name)
             self.declared.add(key)
             self.alive.append(y)
+            self._relate(x, y)
             return y
         self.emit(op, {"x": x}, {"y": y}, attrs, "", (("y", "x", VIEW),))
         self._relate(x, y)
+        return y
+
+    def same(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Record that ``y`` is another tensor object over exactly the elements of ``x``: it keeps the name."""
+        if y is not x:
+            self.specs[id(y)] = self.spec(x)
+            for known in (self.declared, self.prepared):
+                if id(x) in known:
+                    known.add(id(y))
+            self.alive.append(y)
+            self._relate(x, y)
         return y
 
     def views(self, op: str, x: torch.Tensor, pieces: Iterable[torch.Tensor], attrs: dict[str, Any]) -> None:
@@ -321,9 +336,12 @@ class Tracer:
             outs[alias] = tensor
             aliases.append((alias, alias, WRITE))
         self.emit(op, ins, outs, attrs, "", tuple(aliases))
+        written = (x, *others)
+        if not self.twice:
+            self.stale.update(map(id, written))
         if id(x) in self.declared:
-            # From here on the tensor is a computed one; its declared value is no longer what it holds.
-            self.declared.discard(id(x))
+            # From here on the tensors are computed ones; their declared values are no longer what they hold.
+            self.declared.difference_update(map(id, written))
             if self.real and old.name in self.parameters:
                 self.note(f"{old.name}: the model writes to it while it runs; it was put back")
         return x
