@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from multiprof.cost import Cost, Counts, formula
+from multiprof.formulas._primitives import sizes
 from multiprof.formulas._sizes import size
 from multiprof.ir import Layer
 
@@ -16,7 +17,7 @@ def _conv_symbols(layer: Layer) -> Mapping[str, int]:
     """|y| output elements, K kernel elements, C_i input channels, G groups."""
     return {
         "|y|": layer.outputs["y"].numel,
-        "K": prod(layer.attrs["kernel_size"]),
+        "K": prod(sizes(layer, "kernel_size")),
         "C_i": size(layer, "in_channels"),
         "G": size(layer, "groups"),
     }
@@ -30,7 +31,7 @@ def conv(layer: Layer) -> Cost:
     Stride and dilation matter only through |y|; depthwise convolution is G = C_i. Padding counts as if computed.
     """
     y = layer.outputs["y"].numel
-    macs = y * prod(layer.attrs["kernel_size"]) * size(layer, "in_channels") // size(layer, "groups")
+    macs = y * prod(sizes(layer, "kernel_size")) * size(layer, "in_channels") // size(layer, "groups")
     terms = {"dot": Counts(macs, y)}
     if "bias" in layer.inputs:
         terms["bias"] = Counts(adds=y)
@@ -42,7 +43,7 @@ def _conv_transpose_symbols(layer: Layer) -> Mapping[str, int]:
     return {
         "|x|": layer.inputs["x"].numel,
         "|y|": layer.outputs["y"].numel,
-        "K": prod(layer.attrs["kernel_size"]),
+        "K": prod(sizes(layer, "kernel_size")),
         "C_o": size(layer, "out_channels"),
         "G": size(layer, "groups"),
     }
@@ -58,7 +59,7 @@ def conv_transpose(layer: Layer) -> Cost:
     """
     y = layer.outputs["y"].numel
     x = layer.inputs["x"].numel
-    macs = x * prod(layer.attrs["kernel_size"]) * size(layer, "out_channels") // size(layer, "groups")
+    macs = x * prod(sizes(layer, "kernel_size")) * size(layer, "out_channels") // size(layer, "groups")
     terms = {"dot": Counts(macs, y)}
     if "bias" in layer.inputs:
         terms["bias"] = Counts(adds=y)

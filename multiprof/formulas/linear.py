@@ -8,6 +8,7 @@ from math import prod
 
 from multiprof.cost import Cost, Counts, formula
 from multiprof.errors import PluginError, UnknownDimensionError
+from multiprof.formulas._primitives import primitives
 from multiprof.formulas._sizes import size
 from multiprof.ir import Layer
 
@@ -48,7 +49,7 @@ def matmul(layer: Layer) -> Cost:
 def _einsum_symbols(layer: Layer) -> Mapping[str, int]:
     """|y| output elements, I product of the sizes of all indices."""
     shapes = [spec.shape for role, spec in layer.inputs.items() if role.startswith("x")]
-    equation = layer.attrs["equation"]
+    equation = _equation(layer)
     names, out = _parse(equation)
     if [len(letters) for letters in names] != [len(shape) for shape in shapes]:
         raise PluginError(f"layer {layer.name}: the equation {equation} does not fit operands of the shapes {shapes}")
@@ -69,10 +70,10 @@ def einsum(layer: Layer) -> Cost:
     Two operands with a summed index: a dot product for each output element, over all summed indices. Two operands
     without one: a multiplication for each output element. One operand: the sum of what is left after diagonals are
     taken; a mere diagonal or transposition is nothing. An index summed in one operand alone is part of the dot
-    product; a runtime that sums it beforehand is described by a step of its own. More than two operands are no
-    step: adapters split them into the pairwise path the runtime takes.
+    product; a runtime that sums it beforehand is described by a step of its own. More than two operands are no step:
+    adapters split them into the pairwise path the runtime takes. Products and sums of integers count as ints.
     """
-    equation = layer.attrs["equation"]
+    equation = _equation(layer)
     operands = len(_parse(equation)[0])
     if operands > 2:
         raise PluginError(
@@ -83,10 +84,17 @@ def einsum(layer: Layer) -> Cost:
     y, elements = sizes["|y|"], sizes["I"]
     if operands == 1:
         # max: the sum over an index of size 0 is 0 without any addition
-        return Cost({"sum": Counts(adds=max(elements - y, 0))})
+        return Cost({"sum": primitives(layer, adds=max(elements - y, 0))})
     if _sums(equation):
         return Cost({"dot": Counts(elements, y)})
-    return Cost({"product": Counts(muls=y)})
+    return Cost({"product": primitives(layer, muls=y)})
+
+
+def _equation(layer: Layer) -> str:
+    equation: str | None = layer.attrs.get("equation")
+    if equation is None:
+        raise PluginError(f"layer {layer.name}: the op einsum requires the attribute equation, which is not there")
+    return equation
 
 
 @lru_cache(maxsize=1024)

@@ -188,7 +188,7 @@ class Array:
         """Every index, the last dimension fastest."""
         return positions(self.shape)
 
-    def values(self) -> list[Any]:
+    def values(self) -> Any:
         """The numbers as nested lists (a number where the rank is 0)."""
 
         def nested(prefix: Index) -> Any:
@@ -196,8 +196,7 @@ class Array:
                 return self._items[prefix].value
             return [nested((*prefix, i)) for i in range(self.shape[len(prefix)])]
 
-        result: list[Any] = nested(())
-        return result
+        return nested(())
 
 
 def positions(shape: Index) -> Iterator[Index]:

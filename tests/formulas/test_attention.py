@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.cost import Counts
@@ -49,7 +51,6 @@ def attention_layer(
     return Layer("sdpa", "attention", inputs, {"y": TensorSpec((batch, heads, q_len, v_dim))}, sizes | attrs)
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 2),
     st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2)]),
@@ -113,7 +114,7 @@ def test_a_square_causal_mask_lets_a_triangle_through(length: int, alignment: st
 
 def test_causal_is_counted_in_full_unless_asked() -> None:
     # 4 queries, 6 keys; aligned at the top left 1 + 2 + 3 + 4 pairs, at the bottom right 3 + 4 + 5 + 6
-    def macs(**attrs: object) -> int:
+    def macs(**attrs: Any) -> int:
         return attention.price(attention_layer(1, 2, 4, 6, 3, 5, causal=True, **attrs)).macs
 
     assert macs() == macs(pairs="full") == 2 * 24 * (3 + 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.cost import Counts
@@ -80,7 +80,6 @@ def layer_of(op: str, window: Window, x: tuple[int, ...], weight: tuple[int, ...
     return Layer(op, op, inputs, {"y": TensorSpec(y)}, attrs)
 
 
-@settings(deadline=None)
 @given(windows())
 def test_conv_equals_loops_over_the_padded_input(w: Window) -> None:
     tally = Tally()
@@ -92,7 +91,6 @@ def test_conv_equals_loops_over_the_padded_input(w: Window) -> None:
     assert conv.price(layer_of("conv", w, x.shape, weight.shape, y.shape)).terms == tally.terms
 
 
-@settings(deadline=None)
 @given(windows(transposed=True))
 def test_conv_transpose_equals_loops_over_the_uncropped_output(w: Window) -> None:
     tally = Tally()
@@ -203,10 +201,11 @@ def test_a_data_dependent_output_is_unknown_not_wrong() -> None:
         conv.price(layer)
 
 
-def test_a_missing_attribute_is_named() -> None:
+@pytest.mark.parametrize("name", ["groups", "kernel_size", "in_channels"])
+def test_a_missing_attribute_is_named(name: str) -> None:
     layer = conv_layer()
-    del layer.attrs["groups"]
-    with pytest.raises(PluginError, match="conv requires the attribute groups"):
+    del layer.attrs[name]
+    with pytest.raises(PluginError, match=f"conv requires the attribute {name}"):
         conv.price(layer)
 
 

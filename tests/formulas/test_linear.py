@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.cost import Counts
@@ -35,7 +35,6 @@ def einsum_layer(equation: str, y: Shape, *operands: Shape) -> Layer:
     return Layer("einsum", "einsum", inputs, {"y": TensorSpec(y)}, {"equation": equation})
 
 
-@settings(deadline=None)
 @given(st.lists(small, min_size=1, max_size=4).map(tuple), small, st.booleans())
 def test_linear_equals_loops(x_shape: Shape, out_features: int, with_bias: bool) -> None:
     tally = Tally()
@@ -47,7 +46,6 @@ def test_linear_equals_loops(x_shape: Shape, out_features: int, with_bias: bool)
     assert linear.price(layer).terms == tally.terms
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(small, st.sampled_from(["both", "left", "right"])), max_size=2), small, small, small)
 def test_matmul_equals_loops_with_broadcast_leading_dimensions(
     lead: list[tuple[int, str]], rows: int, inner: int, columns: int
@@ -81,7 +79,6 @@ def equations(draw: st.DrawFn) -> tuple[str, tuple[Shape, ...]]:
     return f"{','.join(names)}->{out}", tuple(shapes)
 
 
-@settings(deadline=None)
 @given(equations())
 def test_einsum_equals_loops(case: tuple[str, tuple[Shape, ...]]) -> None:
     equation, shapes = case
@@ -115,6 +112,17 @@ def test_einsum_by_hand(equation: str, shapes: tuple[Shape, ...], y: Shape, term
     assert nonzero(einsum.price(einsum_layer(equation, y, *shapes)).terms) == terms
 
 
+@pytest.mark.parametrize(("equation", "shapes"), [("i,j->ij", ((2,), (3,))), ("ij->i", ((2, 3),))])
+def test_products_and_sums_of_integers_are_integer_operations(equation: str, shapes: tuple[Shape, ...]) -> None:
+    tally = Tally()
+    y = loops.einsum(tally, equation, *(tally.array(shape, integer=True) for shape in shapes))
+    layer = einsum_layer(equation, y.shape, *shapes)
+    for tensors in (layer.inputs, layer.outputs):
+        tensors |= {role: TensorSpec(spec.shape, "int64") for role, spec in tensors.items()}
+    assert einsum.price(layer).terms == tally.terms
+    assert einsum.price(layer).flops == 0
+
+
 def test_a_sum_over_nothing_adds_nothing() -> None:
     assert nonzero(einsum.price(einsum_layer("ij->i", (3,), (3, 0))).terms) == {}
 
@@ -129,6 +137,13 @@ def test_einsum_of_three_operands_must_be_split_by_the_adapter() -> None:
 def test_a_bad_equation_is_named(equation: str) -> None:
     with pytest.raises(PluginError, match="explicit einsum equation"):
         einsum.price(einsum_layer(equation, (2, 2), (2, 2)))
+
+
+def test_a_missing_equation_is_named() -> None:
+    layer = einsum_layer("ij->i", (2,), (2, 3))
+    del layer.attrs["equation"]
+    with pytest.raises(PluginError, match="einsum requires the attribute equation"):
+        einsum.price(layer)
 
 
 def test_an_equation_that_does_not_fit_its_operands_is_named() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.cost import Cost, Counts
@@ -56,7 +56,6 @@ class Arguments:
         self.biases = (first, second)
 
 
-@settings(deadline=None)
 @given(lengths_of_sequences, widths, widths, biases_given, st.integers(0, 2), st.booleans(), st.booleans())
 def test_lstm_equals_loops(
     lengths: list[int], c_i: int, h: int, biases: tuple[str, ...], projection: int, peephole: bool, reverse: bool
@@ -70,7 +69,6 @@ def test_lstm_equals_loops(
     assert lstm.price(layer).terms == a.tally.terms
 
 
-@settings(deadline=None)
 @given(lengths_of_sequences, widths, widths, biases_given, st.booleans(), st.booleans())
 def test_gru_equals_loops_in_both_reset_variants(
     lengths: list[int], c_i: int, h: int, biases: tuple[str, ...], reset_after: bool, reverse: bool
@@ -81,7 +79,6 @@ def test_gru_equals_loops_in_both_reset_variants(
     assert gru.price(layer).terms == a.tally.terms
 
 
-@settings(deadline=None)
 @given(lengths_of_sequences, widths, widths, biases_given, st.sampled_from(["tanh", "relu"]), st.booleans())
 def test_rnn_equals_loops(
     lengths: list[int], c_i: int, h: int, biases: tuple[str, ...], nonlinearity: str, reverse: bool
