@@ -16,7 +16,7 @@ from multiprof.cost import Formula
 from multiprof.errors import ModelError, MultiprofError, UsageError
 from multiprof.extensions import Adapter
 from multiprof.inputs import Inputs, ReadOptions, as_inputs
-from multiprof.ir import LOOP, Graph
+from multiprof.ir import Graph
 from multiprof.ops import OPS
 from multiprof.python_target import Target, is_python_target, load_target
 from multiprof.registry import Registry, build
@@ -44,12 +44,13 @@ def analyze(
 ) -> Report:
     """Count what a model costs, layer by layer, without running it where that can be avoided.
 
-    ``model`` is a live object of a supported framework, a path, or ``file.py:callable`` or ``package.module:callable``.
-    ``inputs`` is a tensor or array, a shape such as ``(1, 3, 224, 224)``, a `TensorSpec`, a list of those, a mapping for
-    keyword arguments, or `Inputs` where both are needed. ``dims`` sizes free dimensions, ``trips`` gives loops their
-    number of iterations, ``signature`` names the entry of a file that has several, ``trust`` allows files that run code
-    when they are read. ``formulas`` (by op, or an iterable) go before those of any plugin. ``causal="unmasked"`` counts
-    only the unmasked pairs of causal attention. Under ``strict`` a layer without a cost raises `UnsupportedOpError`.
+    ``model`` is a live object of a supported framework, a path, or ``file.py:callable`` or ``package.module:callable``
+    for Python. ``inputs`` is a tensor or array, a shape such as ``(1, 3, 224, 224)``, a `TensorSpec`, a list of those,
+    a mapping for keyword arguments, or `Inputs` where both are needed. ``dims`` sizes free dimensions, ``trips`` gives
+    loops their number of iterations, ``signature`` names the entry of a file that has several, ``trust`` allows files
+    that run code when they are read. ``formulas`` (by op, or an iterable) go before those of any plugin.
+    ``causal="unmasked"`` counts only the unmasked pairs of causal attention. Under ``strict`` a layer without a cost
+    raises `UnsupportedOpError`.
 
     Everything that can go wrong with the call or the model raises a `MultiprofError` of one line.
     """
@@ -59,7 +60,7 @@ def analyze(
     table = registry.formulas() | _overrides(formulas)
     target = _resolve(model, inputs, registry.adapters())
     graph = _read(target, framework, registry, frozenset(table.keys() - OPS.keys()), options)
-    warnings = [*registry.warnings, *graph.metadata.get("warnings", ()), *_unused(graph, options)]
+    warnings = [*registry.warnings, *_unused(graph, options)]
     for apply in passes.default_passes:
         graph = apply(graph)
     if causal == "unmasked":
@@ -70,9 +71,10 @@ def analyze(
         strict=strict,
         convention=convention,
         trips=options.trips,
+        tool={"name": "multiprof", "version": __version__},
         environment=_environment(graph),
         model=_provenance(target.model),
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 
@@ -104,7 +106,7 @@ def _read(
             return reader(model, inputs, leaves=leaves, trace=trace, options=options)
         except MultiprofError:
             raise
-        except Exception as error:  # the user's model, or the framework on its behalf
+        except (Exception, SystemExit) as error:  # the user's model, or the framework on its behalf
             raise ModelError(f"reading the model ({adapter.framework}) failed: {describe(error)}") from error
 
     def trace(framework: str, function: Callable[..., Any], inputs: Inputs) -> Graph:
@@ -159,15 +161,11 @@ def _ops_of(item: Any) -> tuple[str, ...]:
 
 
 def _unused(graph: Graph, options: ReadOptions) -> list[str]:
-    """Refuse options that named nothing in this model; an adapter notes in the metadata which it has used."""
-    loops = sorted(region.id for region in graph.regions.values() if region.kind == LOOP)
-    for kind, given, known in (
-        ("free dimension", options.dims, sorted(graph.metadata.get("dims", ()))),
-        ("loop", options.trips, loops),
-    ):
-        for name in given:
-            if name not in known:
-                raise UsageError(f"the model has no {kind} {name!r}; it has {', '.join(known) or 'none'}")
+    """Refuse or mention options that did nothing for this model; an adapter notes in the metadata what it used."""
+    known = sorted(graph.metadata.get("dims", ()))
+    for name in options.dims:
+        if name not in known:
+            raise UsageError(f"the model has no free dimension {name!r}; it has {', '.join(known) or 'none'}")
     if options.signature is not None and graph.metadata.get("signature") != options.signature:
         raise UsageError(f"the model has no signature {options.signature!r}: it has a single entry")
     if options.trust and not graph.metadata.get("trust"):
@@ -177,7 +175,7 @@ def _unused(graph: Graph, options: ReadOptions) -> list[str]:
 
 def _environment(graph: Graph) -> dict[str, str]:
     """What the result may depend on besides the model."""
-    found = {"python": platform.python_version(), "platform": _platform(), "multiprof": __version__}
+    found = {"python": platform.python_version(), "platform": _platform()}
     version = graph.metadata.get("framework_version")
     return found | ({graph.framework: str(version)} if version else {})
 
@@ -190,7 +188,7 @@ def _platform() -> str:
 def _provenance(model: Any) -> dict[str, Any]:
     """Format and size of a file; a live object has neither."""
     if not isinstance(model, Path):
-        return {"format": "live"}
+        return {}
     return {"format": model.suffix.lstrip(".") or "directory", "file_bytes": _file_bytes(model)}
 
 

@@ -6,11 +6,10 @@ and returns values, so each is called on its own and what it returns can be trac
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,11 +19,11 @@ from multiprof import hookspecs
 from multiprof.cost import Formula, index_formulas
 from multiprof.errors import PluginError
 from multiprof.extensions import Adapter, Command, Convention, Device, Reporter, Runner
+from multiprof.installed import installed_plugins
 from multiprof.ops import OPS
 
 BUILTINS = ("multiprof.formulas", "multiprof.adapters", "multiprof.reporters")
 BUILTIN_PROVIDER = "multiprof"
-DISABLE = "MULTIPROF_DISABLE_PLUGINS"
 
 # What each hook returns: the type, or the members a Protocol asks for.
 _RETURNS: dict[str, type] = {
@@ -37,20 +36,6 @@ _RETURNS: dict[str, type] = {
     "multiprof_commands": Command,
 }
 _RUNNER_MEMBERS = ("name", "available", "prepare", "run", "per_layer")
-
-# The scan of installed distributions costs milliseconds and cannot change within a process; what the entry points
-# load, and the manager they are registered with, is made anew each time.
-_scanned: list[EntryPoint] | None = None
-
-
-def installed_plugins() -> list[EntryPoint]:
-    """The entry points of group ``multiprof``; none when the environment says so."""
-    global _scanned
-    if os.environ.get(DISABLE, "") not in ("", "0"):
-        return []
-    if _scanned is None:
-        _scanned = list(entry_points(group="multiprof"))
-    return _scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +231,9 @@ def _checked(function: Callable[[], Any], hook: str) -> list[Any]:
         if expected is Runner:
             missing = [member for member in _RUNNER_MEMBERS if not hasattr(value, member)]
             if missing:
-                raise PluginError(f"{hook} returned {_a(value)}, which has no {', '.join(missing)}; see multiprof.Runner")
+                raise PluginError(
+                    f"{hook} returned {_a(value)}, which has no {', '.join(missing)}; see multiprof.Runner"
+                )
         elif not isinstance(value, expected):
             raise PluginError(f"{hook} returned {_a(value)} among its values; each must be {_article(expected)}")
     return values

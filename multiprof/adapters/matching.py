@@ -1,7 +1,7 @@
 """Which adapter reads a model: by suffix, by magic bytes, by class; nothing is imported to find out.
 
-What was never imported cannot be passed in: a class is looked for among the bases of the object at hand, and a framework
-counts as loaded when it stands in `sys.modules`.
+What was never imported cannot be passed in: a class is looked for among the bases of the object at hand, and a
+framework counts as loaded when it stands in `sys.modules`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def match_callable(model: Any, adapters: Iterable[Adapter]) -> list[Adapter]:
 def load_reader(adapter: Adapter) -> Reader:
     """Import an adapter's reader; raises `MissingDependencyError` when its framework is not installed."""
     for module in adapter.requires:
-        if module not in sys.modules and not _installed(module):
+        if module not in sys.modules and not is_installed(module):
             raise MissingDependencyError(_missing(adapter, module))
     module_name, _, function = adapter.reader.partition(":")
     try:
@@ -125,7 +125,7 @@ def _check_kind(model: Any, adapter: Adapter, adapters: Sequence[Adapter]) -> No
         _check_exists(model)
         if model.suffix == ".py":
             raise UnknownFrameworkError(_unknown_file(model, adapters))
-        raise UnknownFrameworkError(f"the {adapter.framework} adapter reads no files: give file.py:callable, not {model}")
+        raise UnknownFrameworkError(f"the {adapter.framework} adapter reads no files; give file.py:callable")
     if not isinstance(model, Path) and not live:
         raise UnknownFrameworkError(f"the {adapter.framework} adapter reads files alone: give the path of one")
 
@@ -147,7 +147,8 @@ def _distinct(adapters: Iterable[Adapter]) -> list[Adapter]:
     return seen
 
 
-def _installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported; it is not."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # the parent package is missing, or half imported

@@ -1,0 +1,1 @@
+"""The built-in subcommands. Each module is light to import; what a command needs is imported when it runs."""

@@ -1,0 +1,152 @@
+"""What the subcommands share: where text goes, and the arguments that describe a model and its inputs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from multiprof.errors import UsageError
+from multiprof.ir import BITS, TensorSpec
+
+if TYPE_CHECKING:
+    from multiprof.inputs import Inputs
+    from multiprof.report import Report
+
+_SHAPE = re.compile(r"\d+([x×,]\d+)*|scalar")
+_EXAMPLE = "example: --input 1x3x224x224, or --input ids:1x128:int64 (name and dtype may be left out)"
+
+
+def say(args: argparse.Namespace, text: str, *, level: int = 0) -> None:
+    """A line on stderr: warnings at level 0 (hidden by -q), what is being done at level 1 (shown by -v)."""
+    if args.verbose >= level and not args.quiet:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """A line on stderr, whatever the verbosity; control characters in the names of a model do not get there."""
+    from multiprof.reporters.text import clean
+
+    line = clean(" ".join(text.split()))
+    sys.stderr.write(f"multiprof: {printable(line, sys.stderr)}\n")
+
+
+def show(text: str) -> None:
+    """A result on stdout, in the characters that stdout can take."""
+    sys.stdout.write(printable(text, sys.stdout))
+    sys.stdout.flush()
+
+
+def printable(text: str, stream: Any) -> str:
+    """``text`` with what the stream's encoding lacks written out as escapes."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """The arguments every subcommand has."""
+    group = parser.add_argument_group("messages on stderr")
+    group.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say what is done; -vv: tracebacks too")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say how to read a model."""
+    group = parser.add_argument_group("how to read the model")
+    group.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME:]SHAPE[:DTYPE]",
+        help="an input, such as 1x3x224x224 or ids:1x128:int64; repeat for several",
+    )
+    group.add_argument("--dim", action="append", default=[], metavar="NAME=N", help="size of a free dimension")
+    group.add_argument("--trips", action="append", default=[], metavar="LOOP=N", help="how often a loop runs")
+    group.add_argument("--framework", metavar="F", help="which adapter reads it, where that cannot be told")
+    group.add_argument("--causal", action="store_true", help="count only the unmasked pairs of causal attention")
+    group.add_argument("--trust", action="store_true", help="allow files that run code when they are read")
+
+
+def analyze_from(args: argparse.Namespace) -> Report:
+    """`multiprof.analyze` as the command line asks for it.
+
+    Whatever the model prints goes to stderr, so that stdout holds the result alone.
+    """
+    inputs, dims, trips = parse_inputs(args.input), _numbers("--dim", args.dim), _numbers("--trips", args.trips)
+    from contextlib import redirect_stdout
+    from time import perf_counter
+
+    from multiprof.progress import progress
+
+    start = perf_counter()
+    with progress(f"reading {args.model}", enabled=not args.quiet), redirect_stdout(sys.stderr):
+        from multiprof.api import analyze
+
+        report = analyze(
+            args.model,
+            inputs,
+            framework=args.framework,
+            dims=dims,
+            trips=trips,
+            causal="unmasked" if args.causal else "full",
+            trust=args.trust,
+        )
+    rung = report.graph.metadata.get("rung", "")
+    how = f" ({rung})" if rung else ""
+    taken = perf_counter() - start
+    say(args, f"read {args.model} with {report.framework}{how}: {len(report.layers)} layers, {taken:.2f} s", level=1)
+    return report
+
+
+def parse_inputs(texts: Iterable[str]) -> Inputs | None:
+    """The ``--input`` arguments: unnamed ones by position, named ones by keyword; ``None`` without any."""
+    args, kwargs = [], {}
+    for text in texts:
+        name, spec = _parse_input(text)
+        if not name:
+            args.append(spec)
+        elif name in kwargs:
+            raise UsageError(f"--input: {name!r} is given twice")
+        else:
+            kwargs[name] = spec
+    if not args and not kwargs:
+        return None
+    from multiprof.inputs import Inputs
+
+    return Inputs(*args, **kwargs)
+
+
+def _parse_input(text: str) -> tuple[str, TensorSpec]:
+    """``NAME:SHAPE:DTYPE``, read from the right: a name may hold colons itself."""
+    head, _, last = text.rpartition(":")
+    name, _, shape = head.rpartition(":")
+    if _SHAPE.fullmatch(last):
+        name, shape, dtype = head, last, ""
+    elif head and _SHAPE.fullmatch(shape):
+        dtype = last
+        if dtype not in BITS:
+            close = get_close_matches(dtype, BITS, 1)
+            raise UsageError(
+                f"--input {text}: unknown dtype {dtype!r}; "
+                + (f"did you mean {close[0]}?" if close else f"one of {', '.join(BITS)}")
+            )
+    else:
+        raise UsageError(f"--input {text!r} is malformed; {_EXAMPLE}")
+    dims = () if shape == "scalar" else tuple(int(d) for d in re.split("[x×,]", shape))
+    return name, TensorSpec(dims, dtype)
+
+
+def _numbers(option: str, texts: Iterable[str]) -> dict[str, int]:
+    """``NAME=N`` arguments as a dict."""
+    found: dict[str, int] = {}
+    for text in texts:
+        name, equals, number = text.rpartition("=")
+        if not equals or not name or not number.isdecimal():
+            raise UsageError(f"{option} {text!r} is malformed; example: {option} name=8")
+        if name in found:
+            raise UsageError(f"{option}: {name!r} is given twice")
+        found[name] = int(number)
+    return found

@@ -1,0 +1,51 @@
+"""``multiprof explain``: the mathematics of an op, or of one layer of a model with its own numbers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from multiprof.commands.common import add_model_arguments, analyze_from, say, show
+from multiprof.errors import UsageError
+from multiprof.extensions import Command
+
+# Arguments that mean something only where a model is read.
+_READING = ("input", "dim", "trips", "framework", "causal", "trust")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "multiprof explain OP | multiprof explain MODEL LAYER [how to read the model]"
+    parser.add_argument("what", metavar="OP or MODEL", help="an op such as conv; or a model, as for analyze")
+    parser.add_argument("layer", nargs="?", metavar="LAYER", help="the name of a layer of the model")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from multiprof.explain import explain_layer, explain_op
+    from multiprof.registry import build
+    from multiprof.reporters.text import Terminal
+
+    if args.layer is None:
+        _only_an_op(args)
+    registry = build()
+    for warning in registry.warnings:
+        say(args, f"warning: {warning}")
+    if args.layer is None:
+        text = explain_op(args.what, registry.formulas())
+    else:
+        args.model = args.what
+        text = explain_layer(analyze_from(args), args.layer, registry.formulas())
+    terminal = Terminal.detect(width=0)
+    show("\n".join(terminal.cell(line) for line in text.split("\n")))
+    return 0
+
+
+def _only_an_op(args: argparse.Namespace) -> None:
+    given = [f"--{name}" for name in _READING if getattr(args, name)]
+    if ":" in args.what or os.path.exists(args.what):
+        raise UsageError(f"say which layer of it: multiprof explain {args.what} LAYER")
+    if given:
+        raise UsageError(f"{', '.join(given)}: an op is explained without a model; to explain a layer, name it too")
+
+
+COMMAND = Command("explain", "show how a figure comes about: of an op, or of a layer", add_arguments, run)

@@ -1,0 +1,198 @@
+"""How a figure comes about: the mathematics of an op, and a layer's own numbers put into it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from multiprof.cost import PRIMITIVES, Cost, Counts, Formula
+from multiprof.errors import PluginError, UsageError
+from multiprof.ir import Parameter, TensorSpec
+from multiprof.layer_report import FREE, UNSUPPORTED, LayerReport
+from multiprof.mathematics import evaluate, substitute, terms
+from multiprof.ops import OPS, Op
+from multiprof.report import Report
+
+Formulas = Mapping[str, Sequence[Formula]]
+
+# Symbols that mean the same in every formula; those of one formula alone are told in its details.
+SYMBOLS = {
+    "K": "elements of the kernel or window",
+    "C_i": "input channels or features",
+    "C_o": "output channels",
+    "G": "groups",
+    "N": "batch",
+    "S": "steps: the sum of the sequence lengths",
+    "H": "hidden size",
+}
+_SYMBOL = re.compile(r"\|[^|\s]+\||[^\W\d]\w*")
+
+
+def explain_op(op: str, formulas: Formulas) -> str:
+    """What an op is, its roles and attributes, and the mathematics, symbols, source and supplier of each formula.
+
+    Raises `UsageError` for an op that is neither in the vocabulary nor priced by anybody.
+    """
+    known = OPS.get(op)
+    priced = formulas.get(op, ())
+    if known is None and not priced:
+        near = get_close_matches(op, [*OPS, *formulas], 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "multiprof formulas lists those that have one"
+        raise UsageError(f"there is no op {op!r}; {hint}; for a layer of a model: multiprof explain MODEL LAYER")
+    lines = _vocabulary(known) if known else [f"{op}: not in the vocabulary; claimed by a plugin"]
+    for item in priced:
+        lines += ["", *_formula(item)]
+    if not priced:
+        lines += ["", "No formula: a layer of this op has no cost, and lowers the coverage."]
+    elif len(priced) > 1:
+        lines += ["", "More than one formula: an error when a layer of this op is to be priced."]
+    return "\n".join(lines) + "\n"
+
+
+def explain_layer(report: Report, name: str, formulas: Formulas) -> str:
+    """One layer of a Report: its tensors, each term of its cost with its own numbers, state, traffic and supplier."""
+    row = report.layer(name)
+    layer = row.layer
+    lines = [f"{layer.name}: {layer.op}" + (f" ({layer.source})" if layer.source else "") + f", in {report.name}"]
+    lines += _rows(_tensors("input", layer.inputs, report.graph.parameters))
+    lines += _rows(_tensors("output", layer.outputs, {}))
+    lines += _rows([("attribute", key, _shown(value)) for key, value in layer.attrs.items()])
+    lines += ["", *_calculation(row, formulas.get(layer.op, ()))]
+    lines += ["", *_rows(_outcome(report, row))]
+    return "\n".join(lines) + "\n"
+
+
+# ops
+
+
+def _vocabulary(op: Op) -> list[str]:
+    rows = [("inputs", _roles(op.inputs)), ("outputs", _roles(op.outputs))]
+    rows += [("attribute", f"{name}: {meaning}") for name, meaning in op.attrs.items()]
+    return [f"{op.name} ({op.family}): {op.summary}", *_rows(rows)]
+
+
+def _roles(roles: Iterable[str]) -> str:
+    said = []
+    for role in roles:
+        name = role.rstrip("?*")
+        said.append(
+            f"{name}0, {name}1 …" if role.endswith("*") else f"{name} (optional)" if role.endswith("?") else name
+        )
+    return ", ".join(said) or "none"
+
+
+def _formula(item: Formula) -> list[str]:
+    rows = [("mathematics", item.mathematics)]
+    rows += [("symbol", f"{name}: {meaning}") for name, meaning in _meanings(item)]
+    rows += [("", line.strip()) for line in item.details.splitlines() if line.strip()]
+    if item.source:
+        rows.append(("source", item.source))
+    rows.append(("supplied by", item.provider))
+    return _rows(rows)
+
+
+def _meanings(item: Formula) -> list[tuple[str, str]]:
+    """The symbols of the mathematics whose meaning is the same everywhere."""
+    if item.free:
+        return []
+    found = dict.fromkeys(_SYMBOL.findall(item.mathematics))
+    meanings = {name: f"elements of {name[1:-1]}" for name in found if name.startswith("|")}
+    return [
+        (name, meanings[name] if name in meanings else SYMBOLS[name]) for name in found if name in {*meanings, *SYMBOLS}
+    ]
+
+
+# layers
+
+
+def _tensors(
+    kind: str, specs: Mapping[str, TensorSpec], declared: Mapping[str, Parameter]
+) -> list[tuple[str, str, str]]:
+    rows = []
+    for role, spec in specs.items():
+        owner = f", {declared[spec.name].kind}" if spec.name in declared else ""
+        size = "×".join("?" if d is None else str(d) for d in spec.shape) or "scalar"
+        rows.append((kind, role, f"{size} {spec.dtype} {spec.name}{owner}"))
+    return rows
+
+
+def _calculation(row: LayerReport, formulas: Sequence[Formula]) -> list[str]:
+    """Each term with the layer's numbers; checked against what the formula's code says, which is what counts."""
+    if row.state == UNSUPPORTED:
+        return [f"no cost: {row.reason}"]
+    if row.state == FREE:
+        return [f"free: {row.reason}"]
+    item = formulas[0] if len(formulas) == 1 else None
+    if item is None:  # priced by the caller's own formula, or from a saved report
+        return _plain(row.cost or Cost())
+    once = item.price(row.layer)
+    lines = [f"mathematics  {item.mathematics}"]
+    try:
+        values = item.symbols(row.layer) if item.symbols else {}
+        written = dict(terms(item.mathematics))
+        if values:
+            lines.append("with         " + ", ".join(f"{name} = {value:,}" for name, value in values.items()))
+        for term, counts in once.terms.items():
+            lines += _term(term, counts, written.get(term, ()), values)
+    except PluginError:  # a plugin's line need not follow the grammar
+        return [*lines, *_plain(once)]
+    return lines
+
+
+def _term(term: str, counts: Counts, written: Iterable[tuple[str, str]], values: Mapping[str, int]) -> list[str]:
+    """``dot: |y|·K·C_i/G = 802,816·9·64/1 = 462,422,016 macs`` for each primitive of a term."""
+    lines = []
+    told = set()
+    for expression, primitive in written:
+        value = evaluate(expression, values)
+        if value == getattr(counts, primitive):
+            told.add(primitive)
+            lines.append(f"  {term}: {expression} = {substitute(expression, values)} = {value:,} {primitive}")
+    rest = [p for p in PRIMITIVES if p not in told and getattr(counts, p)]
+    return lines + [f"  {term}: {getattr(counts, p):,} {p}" for p in rest]
+
+
+def _plain(cost: Cost) -> list[str]:
+    return [line for term, counts in cost.terms.items() for line in _term(term, counts, (), {})]
+
+
+def _outcome(report: Report, row: LayerReport) -> list[tuple[str, str]]:
+    rows = [("state", row.state + (f": {row.reason}" if row.reason else ""))]
+    if row.trips != 1:
+        rows.append(("runs", f"{'an unknown number of' if row.trips is None else format(row.trips, ',')} times"))
+    rows.append(("macs", _number(row.macs)))
+    rows.append(("flops", _number(row.flops)))
+    if row.unfolded is not None:
+        rows.append(("unfolded", f"{row.unfolded.macs:,} macs, {row.unfolded.flops:,} flops"))
+    rows.append(("traffic", f"{_number(row.bytes_read)} bytes read, {_number(row.bytes_written)} bytes written"))
+    seen = report.receptive_field(row.name)
+    if seen is not None:
+        rows.append(("sees", f"{'×'.join(map(str, seen.size))} of the input, {'×'.join(map(str, seen.jump))} apart"))
+    rows.append(("supplied by", row.provider or "nobody"))
+    return rows
+
+
+def _number(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Indented lines in columns; a label is not repeated."""
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(len(rows[0]) - 1)] if rows else []
+    lines = []
+    before = ""
+    for row in rows:
+        cells = ["" if row[0] == before else row[0], *row[1:]]
+        before = row[0]
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]
+        lines.append(("  " + "  ".join([*padded, cells[-1]])).rstrip())
+    return lines
+
+
+__all__ = ["explain_layer", "explain_op"]

@@ -1,0 +1,151 @@
+"""What is said of the whole model: totals, coverage, what was folded or left out, and how the model was read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from multiprof.reporters import text
+from multiprof.reporters.outline import Node, walk
+
+if TYPE_CHECKING:
+    from multiprof.layer_report import LayerReport
+    from multiprof.report import Report
+
+Pairs = list[tuple[str, str]]
+CONVENTIONS = {
+    "default": "default: 1 MAC is one multiply-add of a dot product; FLOPs are 2·MACs + adds + muls + divs + cmps + exps"
+}
+NAMED = 8  # how many names a list shows before it only counts
+
+
+def heading(report: Report) -> str:
+    """``ResNet (torch), x: 1×3×224×224 float32``."""
+    inputs = ", ".join(f"{spec.name}: {text.shape(spec.shape)} {spec.dtype}" for spec in report.graph.inputs)
+    return f"{report.name} ({report.framework})" + (f", {inputs}" if inputs else "")
+
+
+def totals(report: Report) -> Pairs:
+    """Labels and texts of the figures."""
+    return [*_weights(report), *_operations(report), *_memory(report)]
+
+
+def notes(report: Report) -> Pairs:
+    """Labels and texts of everything a reader must know to trust the figures."""
+    pairs = [("Coverage", _coverage(report))]
+    for name, layers in report.unsupported().items():
+        reason = report.layer(layers[0]).reason
+        pairs.append(("Unsupported", f"{name}: {_names(layers)}" + (f" ({reason})" if reason else "")))
+    if folded := report.folded():
+        pairs.append(("Folded", f"{_layers_by_op(folded)}; merged into the layer before at inference"))
+    if prepared := report.prepared():
+        pairs.append(("Prepared", f"{_layers_by_op(prepared)}; only weights go in: done once, not in the totals"))
+    if unused := report.unused_parameters():
+        pairs.append(("Unused", f"{_plural(len(unused), 'parameter')} no layer reads: {_names(unused)}"))
+    pairs.append(("Convention", CONVENTIONS.get(report.convention, report.convention)))
+    pairs.append(("Read", _reading(report)))
+    return pairs
+
+
+def hidden(root: Node) -> Pairs:
+    """What an outline sums without listing it."""
+    rows = [row for _, node in walk(root) for row in node.hidden]
+    return [("Not listed", f"{_plural(len(rows), 'layer')} that only move data: {_layers_by_op(rows)}")] if rows else []
+
+
+def _weights(report: Report) -> Iterator[tuple[str, str]]:
+    trainable = report.trainable_params
+    if trainable is None:
+        kinds = "trainable or not is unknown"
+    elif trainable == report.params:
+        kinds = "all trainable"
+    else:
+        kinds = f"{trainable:,} trainable, {report.params - trainable:,} frozen"
+    yield "Parameters", f"{text.with_metric(report.params)}, {kinds}"
+    if report.params_duplicated != report.params:
+        yield "", f"tied weights are counted once; as if each were its own: {report.params_duplicated:,}"
+    if report.buffers:
+        yield "Buffers", f"{report.buffers:,} elements, {text.size(report.buffer_bytes)}"
+    yield "Weights", text.size(report.weight_bytes)
+    if report.file_bytes is not None:
+        yield "File", text.size(report.file_bytes)
+
+
+def _operations(report: Report) -> Iterator[tuple[str, str]]:
+    counts = report.counts
+    least = "at least " if report.unsupported() else ""
+    yield "MACs", least + text.with_metric(counts.macs)
+    parts = [f"{getattr(counts, p):,} {p}" for p in ("adds", "muls", "divs", "cmps", "exps") if getattr(counts, p)]
+    yield "FLOPs", f"{least}{text.with_metric(counts.flops)} = {' + '.join([f'2·{counts.macs:,} MACs', *parts])}"
+    apart = [
+        f"{getattr(counts, p):,} {word}"
+        for p, word in (("ints", "on integers"), ("casts", "casts"))
+        if getattr(counts, p)
+    ]
+    if apart:
+        yield "", f"operations that are not FLOPs: {', '.join(apart)}"
+    if report.batch is not None and report.batch != 1:
+        macs, flops = report.macs_per_sample, report.flops_per_sample
+        yield "Per sample", f"{macs:,} MACs, {flops:,} FLOPs (batch {report.batch})"
+
+
+def _memory(report: Report) -> Iterator[tuple[str, str]]:
+    yield "Activations", f"{text.size(report.activation_bytes)} allocated by layers"
+    peak = report.peak
+    if peak is None:
+        yield "Peak activations", "unknown: a tensor has a data-dependent size"
+    else:
+        at = f" at {peak.layer}" if peak.layer else ""
+        yield "Peak activations", text.size(peak.bytes) + at
+        alive = [f"{name} {text.shape(shape)} ({text.short_size(size)})" for name, size, shape in peak.tensors]
+        if alive:
+            yield "", f"alive there: {_names(alive)}"
+        yield "", "weights apart, no workspace, a loop's body counted once"
+    yield "Traffic", f"{text.size(report.traffic_bytes)} read and written by layers"
+    if report.space_elements is not None:
+        yield "Space", f"{report.space_elements:,} elements: parameters and every layer's output"
+
+
+def _coverage(report: Report) -> str:
+    details = report.coverage_details
+    layers = details["layers"] or 0
+    missing = details["unsupported_layers"] or 0
+    if not missing:
+        return f"100% of {_plural(layers, 'layer')}"
+    # rounded down: anything missing must not read as everything
+    percent = int(report.coverage * 1000) / 10
+    touched = (
+        f"parameters of {text.size(details['unsupported_weight_bytes'])} and outputs of "
+        f"{text.size(details['unsupported_output_bytes'])} touch what has no cost"
+    )
+    return f"{percent:.1f}%: {missing:,} of {_plural(layers, 'layer')} without a cost; {touched}"
+
+
+def _reading(report: Report) -> str:
+    metadata = report.graph.metadata
+    version = metadata.get("framework_version")
+    said = [f"{report.framework} {version}" if version else report.framework]
+    if report.model.get("format"):
+        said.append(f"{report.model['format']} file")
+    if metadata.get("rung"):
+        said.append(str(metadata["rung"]))
+    tool = " ".join(str(report.tool[key]) for key in ("name", "version") if report.tool.get(key))
+    return ", ".join(said) + (f"; counted by {tool}" if tool else "")
+
+
+def _layers_by_op(rows: Iterable[LayerReport]) -> str:
+    return _ops(Counter(row.op for row in rows))
+
+
+def _ops(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,0 +1,78 @@
+"""The tree of modules, each with the sums of everything in it, wherever and how often it ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multiprof.reporters import outline, summary, text
+from multiprof.reporters.text import Column, Terminal
+
+if TYPE_CHECKING:
+    from multiprof.layer_report import Total
+    from multiprof.report import Report
+
+COLUMNS = (
+    Column("Module"),
+    Column("Layers", "r", drop=3),
+    Column("Parameters", "r"),
+    Column("MACs", "r"),
+    Column("FLOPs", "r", drop=1),
+    Column("Bytes moved", "r", drop=4),
+    Column("Share", "r", drop=2),
+)
+
+
+def render(
+    report: Report,
+    *,
+    depth: int | None = None,
+    sort: str | None = None,
+    width: int | None = None,
+    ascii: bool | None = None,
+) -> str:
+    """The tree as text; the options are those of the table."""
+    terminal = Terminal.detect(width, ascii)
+    modules = report.modules()
+    children: dict[str, list[str]] = {}
+    for path in modules:
+        if path:
+            children.setdefault(path.rpartition(".")[0], []).append(path)
+    if sort is not None:
+        for paths in children.values():
+            _sort(paths, modules, sort)
+    cells = [_cells(report.name, modules[""], report.macs)]
+
+    def hang(parent: str, before: str, levels: int) -> None:
+        paths = children.get(parent, ()) if levels else ()
+        for path in paths:
+            last = path == paths[-1]
+            name = f"{before}{'└─' if last else '├─'} {path.rpartition('.')[2]}"
+            cells.append(_cells(name, modules[path], report.macs))
+            hang(path, f"{before}{'   ' if last else '│  '}", levels - 1)
+
+    hang("", "", outline.DEPTH if depth is None else depth)
+    lines = [terminal.cell(summary.heading(report)), "", *text.table(COLUMNS, cells, terminal)]
+    lines += ["", *text.facts(summary.notes(report), terminal)]
+    if report.warnings:
+        lines += ["", *text.facts((("Warning", warning) for warning in report.warnings), terminal)]
+    return "\n".join(lines) + "\n"
+
+
+def _sort(paths: list[str], modules: dict[str, Total], key: str) -> None:
+    if key == "name":
+        paths.sort()
+    else:
+        paths.sort(key=lambda path: -int(getattr(modules[path], key)))
+
+
+def _cells(name: str, total: Total, whole: int) -> list[str]:
+    least = "≥" if total.unsupported else ""
+    return [
+        name,
+        text.count(total.layers),
+        text.count(total.params) if total.params else "–",
+        least + text.count(total.macs),
+        least + text.count(total.flops),
+        least + text.count(total.bytes),
+        outline.share(total.macs, whole),
+    ]
