@@ -63,6 +63,8 @@ def price(
             if row.layer.region is not None:
                 _multiply(row, *known[row.layer.region])
         notes += choose_branches(graph, rows)
+    if ahead := sum(row.macs or 0 for row in rows if row.state == PREPARED):
+        notes.append(f"layers that compute from weights alone hold {ahead} macs, which are not in the totals")
     if strict:
         _refuse_unsupported(graph, rows)
     return Report(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from multiprof import memory, serialize, totals
+from multiprof import deserialize, memory, serialize, totals
 from multiprof.cost import Counts
-from multiprof.errors import ReportError, UsageError
+from multiprof.errors import UsageError
 from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, Graph, Parameter
 from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport, Total
 from multiprof.measurement import Measurement
@@ -317,21 +316,16 @@ class Report:
     @classmethod
     def from_dict(cls, data: object) -> Report:
         """The report that `to_dict` wrote; `ReportError` says what is wrong with anything else."""
-        return cls(**serialize.parse(data))
+        return cls(**deserialize.parse(data))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the report as JSON."""
-        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-        try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-        except OSError as error:
-            raise ReportError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from error
+        """Write the report as JSON; `ReportError` when that fails."""
+        serialize.write(self.to_dict(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:
         """The report that `save` wrote; `ReportError` names the file and what is wrong with it."""
-        raise NotImplementedError
+        return cls(**deserialize.read(path))
 
 
 def _sum_or_none(sizes: Iterable[int | None]) -> int | None:

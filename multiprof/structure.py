@@ -14,8 +14,13 @@ def check(graph: Graph) -> None:
     trip before. Graph outputs come from somewhere too. Aliases name roles of their layer.
     """
     regions = graph.regions
-    for id in regions:
+    for id, region in regions.items():
+        if region.id != id:
+            raise ModelError(f"{graph.name}: the region {region.id!r} stands under the key {id!r}")
         enclosing(graph, id)
+    for name, parameter in graph.parameters.items():
+        if parameter.spec.name != name:
+            raise ModelError(f"{graph.name}: the parameter {parameter.spec.name!r} stands under the key {name!r}")
     known = set(graph.parameters)
     known.update(spec.name for spec in graph.inputs)
     names = set()
