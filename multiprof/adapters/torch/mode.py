@@ -16,10 +16,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multiprof.adapters.torch.foreign import emit_foreign, foreign_name
-from multiprof.adapters.torch.table import ATEN, RULES, passthrough
+from multiprof.adapters.torch.table import ATEN, RULES, STAYING, Direct, passthrough
 from multiprof.adapters.torch.tracer import META, RefusedError, Tracer, ValueNeededError
 
 Tensor = torch.Tensor
+
+CPU = torch.device("cpu")
 
 # Real tensors up to this size may be computed for real while everything else has only shapes.
 SMALL = 65_536
@@ -64,6 +66,8 @@ class ShapeMode(TorchFunctionMode):
         if rule is passthrough:
             return func(*args, **kwargs)
         tracer = self.tracer
+        if type(rule) is Direct:
+            return rule.answer(tracer, func, *args, **kwargs)
         tracer.source = getattr(func, "__name__", "") or type(func).__name__
         if tracer.real or (tracer.twins and self._carries(args, kwargs)):
             return self._with_values(func, rule, args, kwargs)
@@ -86,16 +90,36 @@ class ShapeMode(TorchFunctionMode):
         return self._by_kernel(func, args, kwargs)
 
     def _by_kernel(self, func: Any, args: Any, kwargs: Any) -> Any:
-        lifted_args, lifted_kwargs = map_tensors(self._lift, args), map_tensors(self._lift, kwargs)
+        lifted: dict[int, tuple[Tensor, Tensor]] = {}
+
+        def lift(tensor: Tensor) -> Tensor:
+            if tensor.is_meta:
+                return tensor
+            if id(tensor) not in lifted:
+                lifted[id(tensor)] = tensor, self._lift(tensor)
+            return lifted[id(tensor)][1]
+
+        lifted_args, lifted_kwargs = map_tensors(lift, args), map_tensors(lift, kwargs)
         if "device" in lifted_kwargs:
             lifted_kwargs = {**lifted_kwargs, "device": META}
         mark = len(self.tracer.layers)
         try:
             with OperatorMode(self.tracer):
-                return func(*lifted_args, **lifted_kwargs)
+                result = func(*lifted_args, **lifted_kwargs)
         except Exception:
             self.tracer.rollback(mark)
             raise
+        return self._lower(result, lifted) if lifted else result
+
+    def _lower(self, result: Any, lifted: dict[int, tuple[Tensor, Tensor]]) -> Any:
+        """Pass on what a kernel wrote to a stand-in, and return the real tensor where it returned the stand-in."""
+        tracer = self.tracer
+        real = {}
+        for tensor, twin in lifted.values():
+            real[id(twin)] = tensor
+            if tracer.specs[id(twin)] is not tracer.specs[id(tensor)]:
+                tracer.overwritten(tensor, twin)
+        return map_tensors(lambda t: real.get(id(t), t), result)
 
     def _lift(self, tensor: Tensor) -> Tensor:
         """A meta stand-in, known under the same name, for a real tensor that a meta kernel would refuse."""
@@ -124,9 +148,10 @@ class ShapeMode(TorchFunctionMode):
     def _runnable(self, tensor: Tensor) -> bool:
         """Whether the value of this argument is at hand, without reading large parameters when only shapes are run."""
         tracer = self.tracer
-        if id(tensor) in tracer.twins:
-            return True
-        if tensor.is_meta:
+        twin = tracer.twins.get(id(tensor))
+        if twin is not None:
+            return id(twin) not in tracer.stale
+        if tensor.is_meta or id(tensor) in tracer.stale:
             return False
         return tracer.real or (tensor.numel() <= SMALL and not isinstance(tensor, torch.nn.Parameter))
 
@@ -151,19 +176,30 @@ class ShapeMode(TorchFunctionMode):
         swap = self._swap
         twin_args, twin_kwargs = map_tensors(swap, args), map_tensors(swap, kwargs)
         mark = len(tracer.layers)
+        tracer.twice = True
         try:
             shapes = self._by_shape(func, rule, twin_args, twin_kwargs)
         except (RuntimeError, NotImplementedError, ValueNeededError, TypeError):
             # No meta kernel, or a result whose shape depends on values: the real result has the shape.
             tracer.rollback(mark)
             shapes = None
+        finally:
+            tracer.twice = False
         tracer.guard_writes(func, args)
         tracer.real_calls += 1
-        real = func(*args, **kwargs)
+        real = func(*args, **kwargs) if tracer.real else self._here(func, args, kwargs)
         if shapes is None:
             return self._record_real(func, twin_args, twin_kwargs, args, kwargs, real)
         self._pair(real, shapes)
         return real
+
+    @staticmethod
+    def _here(func: Any, args: Any, kwargs: Any) -> Any:
+        """Call ``func`` with the values on the CPU, where carried tensors stay while everything else has only shapes."""
+        func = STAYING.get(func, func)
+        if kwargs.get("device") is not None:
+            kwargs = {**kwargs, "device": CPU}
+        return func(*args, **kwargs)
 
     def _pair(self, real: Any, shapes: Any) -> None:
         tracer = self.tracer

@@ -19,7 +19,9 @@ import torch.nn.functional as F
 
 Rule = Callable[..., Any]
 
-RULES: dict[Any, Rule] = {}
+RULES: dict[Any, Any] = {}
+# Calls that move a tensor to a device -> what is done instead to values that are kept at hand on the CPU.
+STAYING: dict[Any, Callable[..., Any]] = {}
 # Keyed by "namespace.operator" without the overload: looking an operator up in torch.ops costs 30 µs, a string nothing.
 ATEN: dict[str, Rule] = {}
 
@@ -39,10 +41,49 @@ def passthrough(*args: Any, **kwargs: Any) -> Any:
     raise AssertionError("never called: the mode runs the function itself")
 
 
+class Direct:
+    """A rule that sees the call as the model made it, real tensors included, and does all of it: see `direct`."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Callable[..., Any]) -> None:
+        self.answer = answer
+
+
 def lookup(name: str) -> Any:
-    """``"Tensor.add"`` → the function object a function mode receives; ``None`` where this torch has none."""
-    root, _, attribute = name.partition(".")
-    return getattr(_ROOTS[root], attribute, None)
+    """``"Tensor.add"`` → the function object a function mode receives; ``None`` where this torch has none.
+
+    Reading an attribute arrives as ``"Tensor.data.__get__"``, setting it as ``"Tensor.data.__set__"``.
+    """
+    root, _, path = name.partition(".")
+    target = _ROOTS[root]
+    for part in path.split("."):
+        target = getattr(target, part, None)
+    return target
+
+
+def direct(*functions: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a rule that is called as ``rule(tracer, function, *args, **kwargs)``, whatever the arguments are.
+
+    For questions about a tensor (its device, its values) and for what changes a tensor object itself.
+    """
+
+    def register(answer: Callable[..., Any]) -> Callable[..., Any]:
+        for name in functions:
+            target = lookup(name)
+            if target is not None:
+                RULES[target] = Direct(answer)
+        return answer
+
+    return register
+
+
+def let_pass(*functions: str) -> None:
+    """Register calls that touch no data."""
+    for name in functions:
+        target = lookup(name)
+        if target is not None:
+            RULES[target] = passthrough
 
 
 def rule(*functions: str, aten: tuple[str, ...] | str = ()) -> Callable[[Rule], Rule]:

@@ -346,6 +346,14 @@ class Tracer:
                 self.note(f"{old.name}: the model writes to it while it runs; it was put back")
         return x
 
+    def overwritten(self, x: torch.Tensor, twin: torch.Tensor) -> None:
+        """Record that ``x`` now holds what an operation wrote to its stand-in ``twin``."""
+        self.specs[id(x)] = self.specs[id(twin)]
+        self.declared.discard(id(x))
+        (self.prepared.add if id(twin) in self.prepared else self.prepared.discard)(id(x))
+        if not self.twice:
+            self.stale.add(id(x))
+
     def guard_writes(self, func: Any, args: Sequence[Any]) -> None:
         """Before an operation is run for real: keep the value of a parameter that it is going to overwrite."""
         name = getattr(func, "__name__", "")
