@@ -58,12 +58,13 @@ def unmasked_pairs(q_len: int, kv_len: int, alignment: str) -> tuple[int, int]:
 def attention(layer: Layer) -> Cost:
     """dot: N·h·P·(D_k + D_v) macs, N·h·(P + R·D_v) dots; scale: N·h·P muls; mask: N·h·P·A adds, N·h·P·M cmps; softmax: N·h·(P − R) cmps, N·h·(2·P − R) adds, N·h·P exps, N·h·P divs
 
-    softmax(scale·q·kᵀ + mask)·v for each of the h query heads. P is L_q·L_k; a causal mask leaves it so (the masked
-    scores are computed, then replaced, a selection each) unless ``pairs`` is ``unmasked``, where only the pairs that
-    the mask lets through are computed and nothing is selected. The macs depend on h·D, not on the number of heads;
-    sharing key and value heads among query heads (grouped queries) moves fewer bytes and multiplies as much. The scale
-    is a multiplication of each score, none if it is 1. A float mask is added, a boolean or integer one selects.
-    Traffic is that of a fused kernel: q, k, v, mask and y, never the scores.
+    softmax(scale·q·kᵀ + mask)·v for each of the h query heads. P is how many pairs of query and key are scored per
+    head, R how many queries see a key: L_q·L_k and L_q, also under a causal mask (the masked scores are computed, then
+    replaced, a selection each) unless ``pairs`` is ``unmasked``, where only the pairs that the mask lets through are
+    computed and nothing is selected. The macs depend on h·D, not on the number of heads; sharing key and value heads
+    among query heads (grouped queries) moves fewer bytes and multiplies as much. The scale is a multiplication of each
+    score, none if it is 1. Of the masks A are added (float) and M select (boolean, integer, causal). Traffic is that
+    of a fused kernel: q, k, v, mask and y, never the scores.
     """  # noqa: E501  (the mathematics is one line)
     n, heads, pairs, rows, d_k, d_v, added, selected = _symbols(layer).values()
     n *= heads
