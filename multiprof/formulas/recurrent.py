@@ -81,8 +81,8 @@ def gru(layer: Layer) -> Cost:
 def rnn(layer: Layer) -> Cost:
     """dot: S·H·(C_i + H) macs, S·2·H dots; bias: S·H·B adds; gates: S·H adds; tanh: S·H exps; relu: S·H cmps
 
-    Gates: the two products meet. Then comes either tanh or relu. B is the number of bias vectors, 0 to 2. A layer is one
-    direction, which runs over all S steps.
+    Gates: the two products meet. Then comes either tanh or relu. B is the number of bias vectors, 0 to 2. A layer is
+    one direction, which runs over all S steps.
     """
     s, c_i, h, biases = _symbols(layer).values()
     units = s * h
