@@ -80,9 +80,18 @@ def plain(value: Any, where: str) -> Any:
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return {key: plain(item, f"{where}, {key}") for key, item in value.items()}
         return {MAPPING: [[plain(key, where), plain(item, where)] for key, item in value.items()]}
-    raise ReportError(
-        f"the report cannot be written: {where} holds {value!r}, and a {type(value).__name__} has no JSON form"
-    )
+    kind = type(value).__name__
+    raise ReportError(f"the report cannot be written: {where} holds {value!r}, and a {kind} has no JSON form")
+
+
+def write(data: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write JSON values to a file; `ReportError` when that fails."""
+    text = json.dumps(data, allow_nan=False, indent=1)
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ReportError(f"{os.fspath(path)}: cannot be written: {why}") from error
 
 
 def digest(graph: Graph) -> str:
