@@ -7,7 +7,7 @@ ahead of time; what is counted is what every output element takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import floor, gcd, prod
+from math import gcd, prod
 
 from multiprof.cost import Cost, formula
 from multiprof.errors import PluginError, UnsupportedOpError
@@ -48,12 +48,11 @@ def _taps(size: int, out: int, radius: int) -> int:
     Filter i is centred at (i + ½)·s with s = size/out and reaches r·max(s, 1) to both sides; a tap counts where its
     centre lies within: from ⌊c − r + ½⌋ to ⌊c + r + ½⌋. Source: ATen's antialiased upsampling, as in Pillow.
     """
-    scale = size / out
-    reach = radius * max(scale, 1.0)
+    reach = radius * 2 * max(size, out)  # this, the centres and the half are in units of 1/(2·out): exact integers
+    unit = 2 * out
     total = 0
-    for i in range(out):
-        centre = (i + 0.5) * scale
-        total += min(floor(centre + reach + 0.5), size) - max(floor(centre - reach + 0.5), 0)
+    for centre in range(size, 2 * size * out, 2 * size):
+        total += min((centre + reach + out) // unit, size) - max((centre - reach + out) // unit, 0)
     return total
 
 
