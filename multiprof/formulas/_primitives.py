@@ -48,7 +48,7 @@ def power(exponent: float) -> tuple[str, str, int]:
     """How runtimes raise to a constant exponent: the term, the primitive, and how many of it an element takes.
 
     Small powers are products and quotients, roots have instructions of their own (1 exp each), everything else is one
-    evaluation of pow. Source: the special cases of ATen's ``pow`` kernel and of the C library.
+    evaluation of pow. Source: the special cases of ATen's ``pow`` kernel.
     """
     if exponent == 2:
         return "square", "muls", 1
