@@ -7,7 +7,30 @@ from typing import Any
 
 import torch
 
+from multiprof.adapters.torch.rules._strides import (
+    elementwise_strides,
+    is_canonical,
+    is_dense,
+    settled_strides,
+)
 from multiprof.adapters.torch.tracer import Tracer
+
+__all__ = [
+    "Tensor",
+    "Unsure",
+    "as_tuple",
+    "broadcast",
+    "elementwise_strides",
+    "is_canonical",
+    "is_dense",
+    "new_elementwise",
+    "new_like",
+    "normal_axes",
+    "normal_axis",
+    "plain",
+    "same_dtype",
+    "settled_strides",
+]
 
 Tensor = torch.Tensor
 
@@ -38,23 +61,36 @@ def same_dtype(t: Tracer, first: Tensor, *others: Tensor | None) -> bool:
     return first.layout is torch.strided and all(o is None or o.dtype is dtype for o in others)
 
 
-def is_dense(x: Tensor) -> bool:
-    """Non-overlapping and dense: some permutation of the dimensions is contiguous."""
-    expected = 1
-    for stride, size in sorted((s, d) for s, d in zip(x.stride(), x.shape, strict=True) if d != 1):
-        if stride != expected:
-            return False
-        expected *= size
-    return True
+class Unsure(Exception):
+    """Raised inside a rule, before it emits anything: torch's own kernel shall answer."""
 
 
 def new_like(t: Tracer, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """A result with the shape of ``x`` and the strides torch's elementwise kernels give it."""
+    """A result with the shape of ``x`` and the strides that one elementwise kernel of torch gives it."""
     if t.forced is not None:
         return t.forced.pop(0)
-    if x.is_contiguous():
-        return t.new(x.shape, dtype or x.dtype)
-    return t.new_strided(x.shape, elementwise_strides([x], x.shape), dtype or x.dtype)
+    shape = x.shape
+    # A contiguous tensor that is channels-last as well, as (2, 8, 1, 1) is, has a choice of strides.
+    if x.is_contiguous() and (len(shape) != 4 or (shape[1] != 1 and shape[2] * shape[3] != 1) or is_canonical(x)):
+        return t.new(shape, dtype or x.dtype)
+    return t.new_strided(shape, elementwise_strides([x], shape), dtype or x.dtype)
+
+
+def new_elementwise(
+    t: Tracer, operands: Sequence[Tensor], shape: Sequence[int], dtype: torch.dtype, single: bool
+) -> Tensor:
+    """A result with the strides torch gives it; raises `Unsure` where they cannot be told.
+
+    ``single`` says that torch computes it by one kernel, on operands that need no conversion to another dtype.
+    """
+    if t.forced is not None:
+        return t.forced.pop(0)
+    if all(is_canonical(x) for x in operands):
+        return t.new(shape, dtype)
+    strides = elementwise_strides(operands, shape) if single else settled_strides(operands, shape)
+    if strides is None:
+        raise Unsure
+    return t.new_strided(shape, strides, dtype)
 
 
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
@@ -69,57 +105,6 @@ def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
                     raise ValueError(f"{tuple(shape)} does not broadcast to {tuple(result)}")
                 result[offset + i] = size
     return tuple(result)
-
-
-def elementwise_strides(operands: Sequence[Tensor], shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides of an elementwise result: c10::TensorIterator's reorder_dimensions and allocation.
-
-    Dimensions are sorted by the operands' strides, the first operand that can tell deciding; the result is dense in
-    that order.
-    """
-    rank = len(shape)
-    if rank == 0:
-        return ()
-    rows = []
-    for x in operands:
-        if x.dim() == 0 and len(operands) > 1:
-            continue  # a wrapped number or zero-dimensional tensor has no say
-        offset = rank - x.dim()
-        strides, sizes = x.stride(), x.shape
-        rows.append([
-            0 if i < offset or (sizes[i - offset] == 1 and shape[i] != 1) else strides[i - offset] for i in range(rank)
-        ])
-
-    def ambiguous_or_greater(a: int, b: int) -> int:
-        for row in rows:
-            sa, sb = row[a], row[b]
-            if sa == 0 or sb == 0:
-                continue
-            if sa < sb:
-                return -1
-            if sa > sb:
-                return 1
-            if shape[a] > shape[b]:
-                return 1
-        return 0
-
-    # Insertion sort, fastest dimension first, as TensorIterator does it (ambiguous pairs keep their order).
-    perm = list(range(rank - 1, -1, -1))
-    for i in range(1, rank):
-        dim1 = i
-        for dim0 in range(i - 1, -1, -1):
-            order = ambiguous_or_greater(perm[dim0], perm[dim1])
-            if order > 0:
-                perm[dim0], perm[dim1] = perm[dim1], perm[dim0]
-                dim1 = dim0
-            elif order < 0:
-                break
-    strides_out = [0] * rank
-    step = 1
-    for d in perm:
-        strides_out[d] = step
-        step *= max(shape[d], 1)
-    return tuple(strides_out)
 
 
 def normal_axis(axis: int, rank: int) -> int:
