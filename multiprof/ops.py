@@ -52,7 +52,8 @@ _TABLE: tuple[Op, ...] = (
     Op("conv", "convolution", "convolution of any rank, with groups and dilation", ("x", "weight", "bias?"), ("y",), _CONV),
     Op("conv_transpose", "deconvolution", "transposed convolution of any rank", ("x", "weight", "bias?"), ("y",), _CONV | {"output_padding": "tuple"}),
     Op("linear", "linear", "contraction with a weight", ("x", "weight", "bias?"), ("y",), {
-        "in_features": "required: the contracted size", "out_features": "int", "equation": "einsum equation where it is not x·Wᵀ"}),
+        "in_features": "required: the contracted size", "out_features": "int", "equation": "einsum equation where it is not x·Wᵀ",
+        "path": "the whole sum's pairwise path, where it is one of its steps"}),
     Op("matmul", "matmul", "product of two activations, batched over the leading dimensions", ("x0", "x1"), ("y",), {
         "contracted": "required: the contracted size"}),
     Op("einsum", "matmul", "one pairwise step of an Einstein sum of activations, or an Einstein sum of one operand", ("x*",), ("y",), {

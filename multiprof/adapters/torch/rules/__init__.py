@@ -3,9 +3,11 @@
 from multiprof.adapters.torch.rules import (
     access,
     activation,
+    addmm,
     attention,
     conv,
     creation,
+    einsum,
     elementwise,
     embedding,
     index,
@@ -21,9 +23,11 @@ from multiprof.adapters.torch.rules import (
 __all__ = [
     "access",
     "activation",
+    "addmm",
     "attention",
     "conv",
     "creation",
+    "einsum",
     "elementwise",
     "embedding",
     "index",
