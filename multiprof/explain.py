@@ -14,6 +14,7 @@ from multiprof.layer_report import FREE, UNSUPPORTED, LayerReport
 from multiprof.mathematics import evaluate, substitute, terms
 from multiprof.ops import OPS, Op
 from multiprof.report import Report
+from multiprof.reporters.text import clean, shape
 
 Formulas = Mapping[str, Sequence[Formula]]
 
@@ -38,7 +39,7 @@ def explain_op(op: str, formulas: Formulas) -> str:
     known = OPS.get(op)
     priced = formulas.get(op, ())
     if known is None and not priced:
-        near = get_close_matches(op, [*OPS, *formulas], 3)
+        near = get_close_matches(op, {*OPS, *formulas}, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else "multiprof formulas lists those that have one"
         raise UsageError(f"there is no op {op!r}; {hint}; for a layer of a model: multiprof explain MODEL LAYER")
     lines = _vocabulary(known) if known else [f"{op}: not in the vocabulary; claimed by a plugin"]
@@ -55,10 +56,10 @@ def explain_layer(report: Report, name: str, formulas: Formulas) -> str:
     """One layer of a Report: its tensors, each term of its cost with its own numbers, state, traffic and supplier."""
     row = report.layer(name)
     layer = row.layer
-    lines = [f"{layer.name}: {layer.op}" + (f" ({layer.source})" if layer.source else "") + f", in {report.name}"]
-    lines += _rows(_tensors("input", layer.inputs, report.graph.parameters))
-    lines += _rows(_tensors("output", layer.outputs, {}))
-    lines += _rows([("attribute", key, _shown(value)) for key, value in layer.attrs.items()])
+    source = f" ({layer.source})" if layer.source else ""
+    lines = [clean(f"{layer.name}: {layer.op}{source}, in {report.name}")]
+    rows = [*_tensors("input", layer.inputs, report.graph.parameters), *_tensors("output", layer.outputs, {})]
+    lines += _rows([*rows, *(("attribute", key, _shown(value)) for key, value in layer.attrs.items())])
     lines += ["", *_calculation(row, formulas.get(layer.op, ()))]
     lines += ["", *_rows(_outcome(report, row))]
     return "\n".join(lines) + "\n"
@@ -77,9 +78,7 @@ def _roles(roles: Iterable[str]) -> str:
     said = []
     for role in roles:
         name = role.rstrip("?*")
-        said.append(
-            f"{name}0, {name}1 …" if role.endswith("*") else f"{name} (optional)" if role.endswith("?") else name
-        )
+        said.append({"*": f"{name}0, {name}1 …", "?": f"{name} (optional)"}.get(role[-1], name))
     return ", ".join(said) or "none"
 
 
@@ -98,10 +97,8 @@ def _meanings(item: Formula) -> list[tuple[str, str]]:
     if item.free:
         return []
     found = dict.fromkeys(_SYMBOL.findall(item.mathematics))
-    meanings = {name: f"elements of {name[1:-1]}" for name in found if name.startswith("|")}
-    return [
-        (name, meanings[name] if name in meanings else SYMBOLS[name]) for name in found if name in {*meanings, *SYMBOLS}
-    ]
+    meanings = SYMBOLS | {name: f"elements of {name[1:-1]}" for name in found if name.startswith("|")}
+    return [(name, meanings[name]) for name in found if name in meanings]
 
 
 # layers
@@ -113,15 +110,14 @@ def _tensors(
     rows = []
     for role, spec in specs.items():
         owner = f", {declared[spec.name].kind}" if spec.name in declared else ""
-        size = "×".join("?" if d is None else str(d) for d in spec.shape) or "scalar"
-        rows.append((kind, role, f"{size} {spec.dtype} {spec.name}{owner}"))
+        rows.append((kind, role, f"{shape(spec.shape)} {spec.dtype} {spec.name}{owner}"))
     return rows
 
 
 def _calculation(row: LayerReport, formulas: Sequence[Formula]) -> list[str]:
     """Each term with the layer's numbers; checked against what the formula's code says, which is what counts."""
     if row.state == UNSUPPORTED:
-        return [f"no cost: {row.reason}"]
+        return [clean(f"no cost: {row.reason}")]
     if row.state == FREE:
         return [f"free: {row.reason}"]
     item = formulas[0] if len(formulas) == 1 else None
@@ -149,7 +145,8 @@ def _term(term: str, counts: Counts, written: Iterable[tuple[str, str]], values:
         value = evaluate(expression, values)
         if value == getattr(counts, primitive):
             told.add(primitive)
-            lines.append(f"  {term}: {expression} = {substitute(expression, values)} = {value:,} {primitive}")
+            worked = list(dict.fromkeys((expression, substitute(expression, values), f"{value:,}")))
+            lines.append(f"  {term}: {' = '.join(worked)} {primitive}")
     rest = [p for p in PRIMITIVES if p not in told and getattr(counts, p)]
     return lines + [f"  {term}: {getattr(counts, p):,} {p}" for p in rest]
 
@@ -191,7 +188,7 @@ def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
         cells = ["" if row[0] == before else row[0], *row[1:]]
         before = row[0]
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]
-        lines.append(("  " + "  ".join([*padded, cells[-1]])).rstrip())
+        lines.append(clean("  " + "  ".join([*padded, cells[-1]])).rstrip())
     return lines
 
 

@@ -40,7 +40,7 @@ _RUNNER_MEMBERS = ("name", "available", "prepare", "run", "per_layer")
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A registered plugin: its name, the distribution and version it came with, its hooks, and what is wrong with it."""
+    """A registered plugin: its name, its distribution and version, its hooks, and what is wrong with it."""
 
     name: str
     distribution: str
@@ -132,7 +132,7 @@ class Registry:
 
     def supplied(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
         """Every value that a hook returns, with its plugin, in the order of registration."""
-        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             plugin = self._plugins[implementation.plugin_name]
             try:
                 values = _checked(implementation.function, hook)
@@ -218,7 +218,8 @@ def _checked(function: Callable[[], Any], hook: str) -> list[Any]:
     expected = _RETURNS[hook]
     try:
         returned = function()
-        if isinstance(returned, (str, bytes, expected)) or not isinstance(returned, Iterable):
+        single = expected is not Runner and isinstance(returned, expected)  # a protocol has no instances to test
+        if single or isinstance(returned, (str, bytes)) or not isinstance(returned, Iterable):
             raise PluginError(
                 f"{hook} returned {_a(returned)}; it must return an iterable of {expected.__name__}, such as a list"
             )
@@ -232,7 +233,7 @@ def _checked(function: Callable[[], Any], hook: str) -> list[Any]:
             missing = [member for member in _RUNNER_MEMBERS if not hasattr(value, member)]
             if missing:
                 raise PluginError(
-                    f"{hook} returned {_a(value)}, which has no {', '.join(missing)}; see multiprof.Runner"
+                    f"{hook} returned {_a(value)}, without {', '.join(missing)}; see multiprof.Runner"
                 )
         elif not isinstance(value, expected):
             raise PluginError(f"{hook} returned {_a(value)} among its values; each must be {_article(expected)}")
@@ -258,7 +259,7 @@ def _misspelt(name: str) -> str:
         return "is not marked as a hook; put @multiprof.hookimpl above it"
     from difflib import get_close_matches
 
-    close = get_close_matches(name, _RETURNS, 1)
+    close = get_close_matches(name, _RETURNS, 1, cutoff=0.85)  # the prefix alone makes all alike
     hint = f"did you mean {close[0]}?" if close else f"the hooks are {', '.join(_RETURNS)}"
     return f"is no hook of multiprof; {hint}"
 

@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def render(report: Report, *, sort: str | None = None, top: int | None = None) -> str:
-    """The rows in the order of the layers, or of ``sort``; ``top`` leaves the first that many (by macs unless sorted)."""
+    """The rows in the order of the layers, or of ``sort``; ``top`` leaves the first so many (by macs unless sorted)."""
     nodes = [outline.single(report, row) for row in report.layers]
     if sort or top is not None:
         nodes = outline.order(nodes, sort or "macs")[:top]

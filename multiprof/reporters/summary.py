@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from multiprof.layer_report import UNSUPPORTED
 from multiprof.reporters import text
 from multiprof.reporters.outline import Node, walk
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 Pairs = list[tuple[str, str]]
 CONVENTIONS = {
-    "default": "default: 1 MAC is one multiply-add of a dot product; FLOPs are 2·MACs + adds + muls + divs + cmps + exps"
+    "default": (
+        "default: 1 MAC is one multiply-add of a dot product; FLOPs are 2·MACs + adds + muls + divs + cmps + exps"
+    )
 }
 NAMED = 8  # how many names a list shows before it only counts
 
@@ -34,8 +37,11 @@ def totals(report: Report) -> Pairs:
 def notes(report: Report) -> Pairs:
     """Labels and texts of everything a reader must know to trust the figures."""
     pairs = [("Coverage", _coverage(report))]
-    for name, layers in report.unsupported().items():
-        reason = report.layer(layers[0]).reason
+    missing: dict[tuple[str, str], list[str]] = {}
+    for row in report.layers:
+        if row.state == UNSUPPORTED:
+            missing.setdefault((row.op, row.reason), []).append(row.name)
+    for (name, reason), layers in missing.items():
         pairs.append(("Unsupported", f"{name}: {_names(layers)}" + (f" ({reason})" if reason else "")))
     if folded := report.folded():
         pairs.append(("Folded", f"{_layers_by_op(folded)}; merged into the layer before at inference"))

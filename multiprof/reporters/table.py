@@ -41,7 +41,7 @@ def render(
         rows = [(node.name, node) for node in layers[:top]]
     columns = [
         Column("Layer"),
-        Column("Op", drop=1),
+        Column("Op", drop=1, most=20),
         Column("Input", drop=4),
         Column("Output", drop=3),
         Column("Kernel", drop=5),

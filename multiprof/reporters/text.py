@@ -18,6 +18,7 @@ _PLAIN = str.maketrans(
 )  # fmt: skip
 _GLYPHS = "├└│─×·…≥–"
 _GAP = "  "  # between two columns
+NARROWEST = 12  # columns that are left of a name, whatever the terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +85,28 @@ def pad(text: str, width: int, align: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its title, ``l`` or ``r``, and how dispensable it is (0: never left out)."""
+    """A column of a table: its title, ``l`` or ``r``, how dispensable it is (0: never left out), and how wide it may get
+    where the width is limited (0: as wide as its texts)."""
 
     title: str
     align: str = "l"
     drop: int = 0
+    most: int = 0
 
 
-def table(
-    columns: Sequence[Column], rows: Iterable[Sequence[str]], terminal: Terminal, narrowest: int = 12
-) -> list[str]:
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], terminal: Terminal) -> list[str]:
     """Lines of a table. Too wide for the terminal, it loses its dispensable columns, the most dispensable first; then
-    its first column is clipped, down to ``narrowest``."""
+    its first column is clipped, down to `NARROWEST`."""
     cells = [[terminal.cell(value) for value in row] for row in rows]
     titles = [terminal.cell(column.title) for column in columns]
     widths = [max(map(columns_of, values)) for values in zip(titles, *cells, strict=True)]
     shown = list(range(len(columns)))
     if terminal.width is not None:
+        widths = [min(width, column.most or width) for width, column in zip(widths, columns, strict=True)]
         for unwanted in sorted((i for i in shown if columns[i].drop), key=lambda i: -columns[i].drop):
-            if _total(shown, widths) - max(0, widths[0] - 2 * narrowest) > terminal.width:
+            if _total(shown, widths) - max(0, widths[0] - 2 * NARROWEST) > terminal.width:
                 shown.remove(unwanted)
-        widths[0] = max(min(widths[0], narrowest), widths[0] - max(0, _total(shown, widths) - terminal.width))
+        widths[0] = max(min(widths[0], NARROWEST), widths[0] - max(0, _total(shown, widths) - terminal.width))
     mark = terminal.cell("…")
     lines = []
     for row in [titles, *cells]:

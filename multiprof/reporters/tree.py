@@ -43,7 +43,7 @@ def render(
     cells = [_cells(report.name, modules[""], report.macs)]
 
     def hang(parent: str, before: str, levels: int) -> None:
-        paths = children.get(parent, ()) if levels else ()
+        paths = children.get(parent, []) if levels else []
         for path in paths:
             last = path == paths[-1]
             name = f"{before}{'└─' if last else '├─'} {path.rpartition('.')[2]}"
@@ -67,12 +67,11 @@ def _sort(paths: list[str], modules: dict[str, Total], key: str) -> None:
 
 def _cells(name: str, total: Total, whole: int) -> list[str]:
     least = "≥" if total.unsupported else ""
+    unknown = total.layers == total.unsupported
     return [
         name,
         text.count(total.layers),
         text.count(total.params) if total.params else "–",
-        least + text.count(total.macs),
-        least + text.count(total.flops),
-        least + text.count(total.bytes),
+        *("?" if unknown else least + text.count(n) for n in (total.macs, total.flops, total.bytes)),
         outline.share(total.macs, whole),
     ]
