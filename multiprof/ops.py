@@ -100,13 +100,16 @@ _TABLE: tuple[Op, ...] = (
     # elementwise with attributes
     Op("clip", "elementwise", "x limited to [min, max]", ("x",), ("y",), {"min": "number or None", "max": "number or None"}),
     Op("pow", "elementwise", "x0 to the power x1, or to a constant exponent", ("x0", "x1?"), ("y",), {"exponent": "number where the exponent is a constant", "base": "number where the base is"}),
-    Op("where", "elementwise", "x0 where cond, else x1", ("cond", "x0?", "x1?"), ("y",)),
-    Op("masked_fill", "elementwise", "x with a constant where the mask is set", ("x", "mask"), ("y",)),
+    Op("where", "elementwise", "x0 where cond, else x1", ("cond", "x0?", "x1?"), ("y",), {"scalar0": "x0 where it is a constant", "scalar1": "x1 where it is a constant"}),
+    Op("masked_fill", "elementwise", "x with a constant where the mask is set", ("x", "mask"), ("y",), {"value": "number"}),
     Op("lerp", "elementwise", "x0 + t·(x1 − x0)", ("x0", "x1", "t?"), ("y",), {"scalar": "t where it is a constant"}),
     Op("addcmul", "elementwise", "x0 + value·x1·x2", ("x0", "x1", "x2"), ("y",), {"value": "number"}),
     Op("addcdiv", "elementwise", "x0 + value·x1/x2", ("x0", "x1", "x2"), ("y",), {"value": "number"}),
     Op("add", "elementwise", "x0 + alpha·x1", ("x0", "x1?"), ("y",), {"alpha": "number, 1 unless said", "scalar": "the operand that is a constant"}),
-    Op("sub", "elementwise", "x0 − alpha·x1", ("x0", "x1?"), ("y",), {"alpha": "number, 1 unless said", "scalar": "the operand that is a constant"}),
+    Op("sub", "elementwise", "x0 − alpha·x1", ("x0", "x1?"), ("y",), {
+        "alpha": "number, 1 unless said", "scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand"}),
+    Op("remainder", "elementwise", "x0 − ⌊x0/x1⌋·x1", ("x0", "x1?"), ("y",), {
+        "scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand", "fmod": "bool: the sign is that of x0, as in C"}),
     Op("cast", "elementwise", "conversion to another dtype", ("x",), ("y",), {"dtype": "target dtype"}),
     # reductions; n, the number of elements reduced into one output, is |x|/|y|
     Op("variance", "reduction", "variance", ("x",), ("y",), _AXES | {"correction": "number"}),
@@ -123,18 +126,23 @@ _TABLE: tuple[Op, ...] = (
     Op("transpose", "shape", "dimensions in another order", ("x",), ("y",), {"perm": "tuple"}),
     Op("slice", "shape", "part of a tensor by position", ("x",), ("y",), {"index": "description of the part"}),
     Op("expand", "shape", "broadcast to a larger shape", ("x",), ("y",), {"shape": "tuple"}),
-    Op("repeat", "shape", "the tensor repeated along its dimensions", ("x",), ("y",), {"repeats": "tuple or int"}),
+    Op("repeat", "shape", "the tensor repeated along its dimensions", ("x", "repeats?"), ("y",), {
+        "repeats": "tuple, one per dimension, or int: how often each element stands in a row along axis", "axis": "int"}),
     Op("flip", "shape", "dimensions reversed", ("x",), ("y",), {"axis": "tuple"}),
     Op("roll", "shape", "dimensions rotated", ("x",), ("y",), {"axis": "tuple", "shift": "tuple"}),
-    Op("unfold", "shape", "sliding windows as columns (im2col)", ("x",), ("y",), _WINDOW),
+    Op("unfold", "shape", "sliding windows as columns (im2col), or as a new last dimension", ("x",), ("y",), _WINDOW | {
+        "axis": "int, where windows slide along one dimension"}),
     Op("fold", "reduction", "columns summed into an image (col2im)", ("x",), ("y",), _WINDOW),
     Op("pixel_shuffle", "shape", "channels moved into space", ("x",), ("y",), {"factor": "int"}),
     Op("pixel_unshuffle", "shape", "space moved into channels", ("x",), ("y",), {"factor": "int"}),
     Op("channel_shuffle", "shape", "channels interleaved", ("x",), ("y",), {"groups": "int"}),
     Op("gather", "shape", "elements by index along an axis", ("x", "indices"), ("y",), {"axis": "int"}),
-    Op("index", "shape", "elements by one or more index tensors", ("x", "x*"), ("y",)),
-    Op("scatter", "shape", "elements written by index", ("x", "indices", "src?"), ("y",), {"axis": "int"}),
-    Op("index_put", "shape", "elements written by one or more index tensors", ("x", "x*", "src?"), ("y",)),
+    Op("index", "shape", "elements by one or more index tensors", ("x", "x*"), ("y",), {"axes": "tuple: the first axis each index tensor stands for"}),
+    Op("scatter", "shape", "elements written by index", ("x", "indices", "src?"), ("y",), {
+        "axis": "int", "reduce": "sum, prod, mean, amax or amin, where values are combined with those there", "value": "number, without src"}),
+    Op("index_put", "shape", "elements written by one or more index tensors", ("x", "x*", "src?"), ("y",), {
+        "axes": "tuple: the first axis each index tensor stands for", "index": "description of the part, where a position chooses it",
+        "reduce": "sum, where values are added to those there", "value": "number, without src"}),
     Op("triangle", "shape", "upper or lower triangle, the rest zero", ("x",), ("y",), {"diagonal": "int", "upper": "bool"}),
     Op("copy", "shape", "the same elements in other memory", ("x", "dest?"), ("y",)),
     Op("dropout", "shape", "dropout at inference", ("x",), ("y",), {"p": "float"}),
@@ -143,7 +151,7 @@ _TABLE: tuple[Op, ...] = (
     Op("fill", "creation", "a tensor of one value", (), ("y",), {"value": "number"}),
     Op("arange", "creation", "an arithmetic progression", (), ("y",)),
     Op("constant", "creation", "a tensor written into the program", (), ("y",)),
-    Op("random", "creation", "random numbers", (), ("y",), {"distribution": "name"}),
+    Op("random", "creation", "random numbers, whose distribution may depend on tensors", ("x*",), ("y",), {"distribution": "name"}),
 )
 
 # Ops of one input or two, without attributes: name -> meaning.
@@ -154,6 +162,17 @@ _ACTIVATIONS = {
     "hard_swish": "x·hard_sigmoid(x)", "tanh": "tanh x", "softplus": "log(1 + eˣ)", "softsign": "x/(1 + |x|)",
     "tanh_shrink": "x − tanh x", "soft_shrink": "x moved towards 0 by λ", "hard_shrink": "x or 0", "threshold": "x or a value",
 }
+_ACTIVATION_ATTRS = {
+    "leaky_relu": {"negative_slope": "number"},
+    "rrelu": {"lower": "number", "upper": "number"},
+    "elu": {"alpha": "number"},
+    "celu": {"alpha": "number"},
+    "hard_tanh": {"min": "number, −1 unless said", "max": "number, 1 unless said"},
+    "softplus": {"beta": "number", "threshold": "number: linear above it"},
+    "soft_shrink": {"lambda": "number"},
+    "hard_shrink": {"lambda": "number"},
+    "threshold": {"threshold": "number", "value": "number"},
+}
 _UNARY = {
     "neg": "−x", "abs": "|x|", "sign": "sign of x", "reciprocal": "1/x", "square": "x²", "sqrt": "√x", "rsqrt": "1/√x", "exp": "eˣ", "exp2": "2ˣ",
     "expm1": "eˣ − 1", "log": "ln x", "log2": "log₂ x", "log10": "log₁₀ x", "log1p": "ln(1 + x)", "sin": "sin x", "cos": "cos x",
@@ -163,7 +182,7 @@ _UNARY = {
     "is_nan": "x is NaN", "is_inf": "x is infinite", "is_finite": "x is finite",
 }
 _BINARY = {
-    "mul": "x0·x1", "div": "x0/x1", "floor_div": "⌊x0/x1⌋", "remainder": "x0 − ⌊x0/x1⌋·x1", "maximum": "max(x0, x1)", "minimum": "min(x0, x1)",
+    "mul": "x0·x1", "div": "x0/x1", "floor_div": "⌊x0/x1⌋", "maximum": "max(x0, x1)", "minimum": "min(x0, x1)",
     "atan2": "angle of (x1, x0)", "equal": "x0 = x1", "not_equal": "x0 ≠ x1", "less": "x0 < x1", "less_equal": "x0 ≤ x1", "greater": "x0 > x1",
     "greater_equal": "x0 ≥ x1", "logical_and": "and", "logical_or": "or", "logical_xor": "exclusive or", "bitwise_and": "&", "bitwise_or": "|",
     "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>",
@@ -177,7 +196,7 @@ _REDUCTIONS = {
 def _plain() -> tuple[Op, ...]:
     scalar = {"scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand"}
     return (
-        *(Op(name, "activation", text) for name, text in _ACTIVATIONS.items()),
+        *(Op(name, "activation", text, attrs=_ACTIVATION_ATTRS.get(name, {})) for name, text in _ACTIVATIONS.items()),
         *(Op(name, "elementwise", text) for name, text in _UNARY.items()),
         *(Op(name, "elementwise", text, ("x0", "x1?"), ("y",), scalar) for name, text in _BINARY.items()),
         *(Op(name, "reduction", text, ("x",), ("y", "indices?"), _AXES) for name, text in _REDUCTIONS.items()),
