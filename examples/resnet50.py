@@ -72,4 +72,5 @@ def stage(in_channels: int, width: int, depth: int, stride: int) -> nn.Sequentia
 
 
 def resnet50() -> ResNet:
-    return ResNet((3, 4, 6, 3))
+    """The network with 50 layers, as used for inference."""
+    return ResNet((3, 4, 6, 3)).eval()
