@@ -232,9 +232,7 @@ def _checked(function: Callable[[], Any], hook: str) -> list[Any]:
         if expected is Runner:
             missing = [member for member in _RUNNER_MEMBERS if not hasattr(value, member)]
             if missing:
-                raise PluginError(
-                    f"{hook} returned {_a(value)}, without {', '.join(missing)}; see multiprof.Runner"
-                )
+                raise PluginError(f"{hook} returned {_a(value)}, without {', '.join(missing)}; see multiprof.Runner")
         elif not isinstance(value, expected):
             raise PluginError(f"{hook} returned {_a(value)} among its values; each must be {_article(expected)}")
     return values

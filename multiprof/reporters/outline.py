@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from multiprof.ir import PARAMETER, Layer, Shape
+from multiprof.ir import PARAMETER, PREPARED, Layer, Shape
 from multiprof.layer_report import FREE, UNSUPPORTED, LayerReport, Total
 from multiprof.reporters import text
 
@@ -36,7 +36,7 @@ class Node:
 
 def outline(report: Report, depth: int | None = None, sort: str | None = None) -> Node:
     """The model as nested nodes down to ``depth`` (0: the model alone); a module without child modules is one node."""
-    root = _node(report, report.name, "", report.layers)
+    root = Node(report.name, "", list(report.layers), report.total)  # unused weights too, which no part has
     _open(report, root, DEPTH if depth is None else depth)
     if sort is not None:
         _sort(root, sort)
@@ -116,7 +116,7 @@ def op(node: Node) -> str:
         return ""
     if len({row.scope for row in node.layers}) > 1:
         return f"{len(node.layers)} layers"
-    working = [row for row in node.layers if row.state != FREE] or node.layers
+    working = [row for row in node.layers if row.state not in (FREE, PREPARED)] or node.layers
     ops = Counter(row.op for row in working)
     if len(ops) == 1:
         return f"{working[0].op} ×{len(working)}" if len(working) > 1 else working[0].op

@@ -48,7 +48,8 @@ def notes(report: Report) -> Pairs:
     if prepared := report.prepared():
         pairs.append(("Prepared", f"{_layers_by_op(prepared)}; only weights go in: done once, not in the totals"))
     if unused := report.unused_parameters():
-        pairs.append(("Unused", f"{_plural(len(unused), 'parameter')} no layer reads: {_names(unused)}"))
+        elements = sum(report.graph.parameters[name].spec.numel for name in unused)
+        pairs.append(("Unused", f"{_plural(elements, 'parameter')} that no layer reads: {_names(unused)}"))
     pairs.append(("Convention", CONVENTIONS.get(report.convention, report.convention)))
     pairs.append(("Read", _reading(report)))
     return pairs
@@ -57,7 +58,9 @@ def notes(report: Report) -> Pairs:
 def hidden(root: Node) -> Pairs:
     """What an outline sums without listing it."""
     rows = [row for _, node in walk(root) for row in node.hidden]
-    return [("Not listed", f"{_plural(len(rows), 'layer')} that only move data: {_layers_by_op(rows)}")] if rows else []
+    return (
+        [("Not listed", f"{_plural(len(rows), 'layer')} of data movement alone: {_layers_by_op(rows)}")] if rows else []
+    )
 
 
 def _weights(report: Report) -> Iterator[tuple[str, str]]:

@@ -85,8 +85,8 @@ def pad(text: str, width: int, align: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its title, ``l`` or ``r``, how dispensable it is (0: never left out), and how wide it may get
-    where the width is limited (0: as wide as its texts)."""
+    """A column of a table: its title, ``l`` or ``r``, how dispensable it is (0: never left out), and the most columns
+    it takes where the width is limited (0: as many as its texts)."""
 
     title: str
     align: str = "l"

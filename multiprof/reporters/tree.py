@@ -40,7 +40,7 @@ def render(
     if sort is not None:
         for paths in children.values():
             _sort(paths, modules, sort)
-    cells = [_cells(report.name, modules[""], report.macs)]
+    cells = [_cells(report.name, report.total, report.macs)]
 
     def hang(parent: str, before: str, levels: int) -> None:
         paths = children.get(parent, []) if levels else []
