@@ -7,7 +7,8 @@ and returns values, so each is called on its own and what it returns can be trac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from types import FunctionType, ModuleType
@@ -148,7 +149,8 @@ class Registry:
     def formulas(self) -> dict[str, list[Formula]]:
         """All formulas by op, each naming its provider; a list longer than one is a clash."""
         return index_formulas(
-            replace(value, provider=plugin.provider) for plugin, value in self.supplied("multiprof_formulas")
+            _credited(value) if plugin.builtin else value.supplied_by(plugin.provider)
+            for plugin, value in self.supplied("multiprof_formulas")
         )
 
     def conventions(self) -> list[Convention]:
@@ -202,6 +204,11 @@ class Registry:
             raise PluginError(problem)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+@cache  # the built-in formulas are the same ones in every build, and copying them all costs half a millisecond
+def _credited(builtin: Formula) -> Formula:
+    return builtin.supplied_by(BUILTIN_PROVIDER)
 
 
 def name_of(value: Any) -> str:

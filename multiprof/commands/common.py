@@ -36,8 +36,13 @@ def complain(text: str) -> None:
 
 def show(text: str) -> None:
     """A result on stdout, in the characters that stdout can take."""
-    sys.stdout.write(printable(text, sys.stdout))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(printable(text, sys.stdout))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, for one
+        raise UsageError(f"the result cannot be written to stdout: {error.strerror or error}") from error
 
 
 def printable(text: str, stream: Any) -> str:
