@@ -298,6 +298,13 @@ class Tracer:
         for y in pieces:
             self._relate(x, y)
 
+    def rebase(self, x: torch.Tensor, onto: torch.Tensor) -> None:
+        """Record that ``x`` now stands on the storage of ``onto`` instead of its own."""
+        left = self.base.get(id(x), id(x))
+        if left in self.families:
+            self.families[left] = [tensor for tensor in self.families[left] if tensor is not x]
+        self._relate(onto, x)
+
     def _relate(self, x: torch.Tensor, y: torch.Tensor) -> None:
         root = self.base.get(id(x), id(x))
         self.base[id(y)] = root
