@@ -75,6 +75,8 @@ class ShapeMode(TorchFunctionMode):
 
     def _by_shape(self, func: Any, rule: Any, args: Any, kwargs: Any) -> Any:
         tracer = self.tracer
+        if kwargs and "out" in kwargs and kwargs["out"] is None:  # as torch's own Python wrappers pass it on
+            kwargs = {name: value for name, value in kwargs.items() if name != "out"}
         if rule is not None and "out" not in kwargs:
             mark = len(tracer.layers)
             try:

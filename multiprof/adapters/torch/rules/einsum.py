@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.backends import opt_einsum
 
-from multiprof.adapters.torch.rules._common import Tensor, elementwise_strides, same_dtype
+from multiprof.adapters.torch.rules._common import Tensor, elementwise_strides, normal_axis, same_dtype
 from multiprof.adapters.torch.rules.linear import between, emit_product
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import META, Tracer
@@ -80,23 +80,32 @@ def _plan(equation: str, ranks: tuple[int, ...]) -> _Plan | None:
 
 
 class _Operand:
-    """A tensor in the contraction: ``positions`` of its dimensions, and its ``sizes`` at all positions (1 if absent)."""
+    """A tensor in the contraction: ``positions`` of its dimensions, and its ``sizes`` at all positions (1 if absent).
 
-    __slots__ = ("positions", "sizes", "tensor")
+    ``aligned`` is the tensor with a dimension at each position, where that is at hand.
+    """
 
-    def __init__(self, tensor: Tensor, positions: tuple[int, ...], sizes: list[int]) -> None:
+    __slots__ = ("_aligned", "positions", "sizes", "tensor")
+
+    def __init__(
+        self, tensor: Tensor, positions: tuple[int, ...], sizes: list[int], aligned: Tensor | None = None
+    ) -> None:
         self.tensor = tensor
         self.positions = positions
         self.sizes = sizes
+        self._aligned = aligned
 
+    @property
     def aligned(self) -> Tensor:
-        """The tensor with a dimension at each position, as ATen unsqueezes and permutes it; for its strides."""
-        x, dims = self.tensor, list(self.positions)
-        for p in range(len(self.sizes)):
-            if p not in self.positions:
-                x = torch.Tensor.unsqueeze(x, x.dim())
-                dims.append(p)
-        return torch.Tensor.permute(x, [dims.index(p) for p in range(len(self.sizes))])
+        """As ATen unsqueezes and permutes it; for its strides."""
+        if self._aligned is None:
+            x, dims = self.tensor, list(self.positions)
+            for p in range(len(self.sizes)):
+                if p not in self.positions:
+                    x = torch.Tensor.unsqueeze(x, x.dim())
+                    dims.append(p)
+            self._aligned = torch.Tensor.permute(x, [dims.index(p) for p in range(len(self.sizes))])
+        return self._aligned
 
 
 def _diagonal(t: Tracer, x: Tensor, positions: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
@@ -136,14 +145,16 @@ def _operands(t: Tracer, plan: _Plan, tensors: list[Tensor]) -> tuple[list[_Oper
     return found, counts
 
 
-def _sum_out(t: Tracer, x: _Operand, dims: list[int]) -> None:
+def _sum_out(t: Tracer, x: _Operand, dims: list[int]) -> _Operand:
     """Sum over indices that no other operand has any more."""
     axes = tuple(i for i, p in enumerate(x.positions) if p in dims)
     kept = tuple(p for p in x.positions if p not in dims)
-    y = between([x.sizes[p] for p in kept], x.tensor.dtype)
+    sizes = [1 if p in dims else n for p, n in enumerate(x.sizes)]
+    aligned = between(sizes, x.tensor.dtype)
+    ordered = sorted(kept)
+    y = torch.Tensor.permute(torch.Tensor.view(aligned, [sizes[p] for p in ordered]), [ordered.index(p) for p in kept])
     t.emit("sum", {"x": x.tensor}, {"y": y}, {"axis": axes, "keepdim": False})
-    x.tensor, x.positions = y, kept
-    x.sizes = [1 if p in dims else n for p, n in enumerate(x.sizes)]
+    return _Operand(y, kept, sizes, aligned)
 
 
 def _result(a: _Operand, b: _Operand, dims: list[int]) -> Tensor:
@@ -156,7 +167,7 @@ def _result(a: _Operand, b: _Operand, dims: list[int]) -> Tensor:
     sizes = [max(m, n) for m, n in zip(a.sizes, b.sizes, strict=True)]
     if not dims:
         return torch.empty_strided(
-            sizes, elementwise_strides((a.aligned(), b.aligned()), sizes), dtype=a.tensor.dtype, device=META
+            sizes, elementwise_strides((a.aligned, b.aligned), sizes), dtype=a.tensor.dtype, device=META
         )
     both, left, right = [], [], []
     for p in range(rank):
@@ -201,7 +212,7 @@ def einstein_sum(t: Tracer, equation: str, tensors: list[Tensor]) -> Any:
             raise ValueError("a step of other than two operands")
         i, j = min(step), max(step)
         b, a = operands.pop(j), operands.pop(i)
-        dims = _sum_dims(t, plan, a, b, counts)
+        dims, a, b = _sum_dims(t, plan, a, b, counts)
         aligned = _result(a, b, dims)
         last = number == len(steps) - 1
         # Positions that an operand still to come has, or the output.
@@ -220,7 +231,7 @@ def einstein_sum(t: Tracer, equation: str, tensors: list[Tensor]) -> Any:
             contracted *= a.sizes[p]
         ta, tb, out = (plan.spell(ps) for ps in (a.positions, b.positions, positions))
         emit_product(t, a.tensor, b.tensor, y, contracted, ta, tb, out, path=tuple(steps) if len(steps) > 1 else None)
-        made = _Operand(y, positions, list(aligned.shape))
+        made = _Operand(y, positions, list(aligned.shape), aligned)
         if path:
             operands.append(made)
         else:
@@ -228,7 +239,9 @@ def einstein_sum(t: Tracer, equation: str, tensors: list[Tensor]) -> Any:
     return operands[0].tensor
 
 
-def _sum_dims(t: Tracer, plan: _Plan, a: _Operand, b: _Operand, counts: list[int]) -> list[int]:
+def _sum_dims(
+    t: Tracer, plan: _Plan, a: _Operand, b: _Operand, counts: list[int]
+) -> tuple[list[int], _Operand, _Operand]:
     """The positions that the product of a and b sums; what one of them alone has left is summed before it."""
     dims, of_a, of_b = [], [], []
     for p in range(plan.kept, len(plan.letters)):
@@ -244,11 +257,7 @@ def _sum_dims(t: Tracer, plan: _Plan, a: _Operand, b: _Operand, counts: list[int
             elif b.sizes[p] != 1:
                 of_b.append(p)
                 counts[p] = 0
-    if of_a:
-        _sum_out(t, a, of_a)
-    if of_b:
-        _sum_out(t, b, of_b)
-    return dims
+    return dims, _sum_out(t, a, of_a) if of_a else a, _sum_out(t, b, of_b) if of_b else b
 
 
 def _reduce(t: Tracer, plan: _Plan, x: _Operand) -> Tensor:
@@ -283,7 +292,7 @@ def tensordot(t: Tracer, a: Tensor, b: Tensor, dims: Any = 2, dims_b: Any = None
         of_a, of_b = list(range(a.dim() - dims, a.dim())), list(range(dims))
     else:
         of_a, of_b = (list(d) for d in dims)
-    of_a, of_b = [d % a.dim() for d in of_a], [d % b.dim() for d in of_b]
+    of_a, of_b = [normal_axis(d, a.dim()) for d in of_a], [normal_axis(d, b.dim()) for d in of_b]
     if len(of_a) != len(of_b) or len(set(of_a)) != len(of_a) or len(set(of_b)) != len(of_b):
         return NotImplemented
     if any(a.shape[m] != b.shape[n] for m, n in zip(of_a, of_b, strict=True)) or 0 in (*a.shape, *b.shape):
