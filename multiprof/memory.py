@@ -6,7 +6,7 @@ prepared from them stand apart; no workspace is counted; the body of a loop is c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from multiprof.errors import UnknownDimensionError
@@ -18,15 +18,16 @@ BEFORE = -1  # born before the first layer: a graph input
 
 @dataclass(slots=True)
 class Storage:
-    """Memory under one or more tensors: allocated with ``tensor`` by layer number ``first``, last used by ``last``."""
+    """Memory under one or more tensors: allocated with ``tensor`` by layer number ``first``, last used by ``last``.
+
+    ``made`` says that a layer allocates it: not so a graph input, nor the value that a loop's first layers still read
+    from the trip before.
+    """
 
     tensor: TensorSpec
     first: int
     last: int
-
-    @property
-    def is_input(self) -> bool:
-        return self.first == BEFORE
+    made: bool = True
 
 
 @dataclass(slots=True)
@@ -50,10 +51,10 @@ def storages(graph: Graph, skip: Set[str] = frozenset()) -> list[Storage]:
     found: list[Storage] = []
     for spec in graph.inputs:
         if spec.name not in roots:
-            roots[spec.name] = storage = Storage(spec, BEFORE, BEFORE)
+            roots[spec.name] = storage = Storage(spec, BEFORE, BEFORE, made=False)
             found.append(storage)
     marks = graph.marks
-    carried: list[tuple[str, int]] = []
+    carried: list[tuple[str, int]] = []  # read before it is made: a loop's value from the trip before
     loops = _Loops(graph)
     for number, layer in enumerate(graph.layers):
         if layer.name in skip:
@@ -75,15 +76,38 @@ def storages(graph: Graph, skip: Set[str] = frozenset()) -> list[Storage]:
             else:
                 roots[spec.name] = storage = Storage(spec, number, number)
                 found.append(storage)
-    for name, number in carried:  # read before it is made: a value carried from one trip of a loop to the next
-        kept = roots.get(name)
-        if kept is not None:
-            loops.carry(kept, number, graph.layers[number])
+    if carried:
+        found += _carry(graph, carried, roots, loops)
     for spec in graph.outputs:
         kept = roots.get(spec.name)
         if kept is not None:
             kept.last = len(graph.layers)
     return found
+
+
+def _carry(
+    graph: Graph, reads: list[tuple[str, int]], roots: Mapping[str, Storage | None], loops: _Loops
+) -> list[Storage]:
+    """Lives of values that a loop reads (tensor, layer number) before it makes them: those of the trip before.
+
+    Such a value lives to the end of its trip, and what is returned is its life from the start of the next.
+    """
+    makers = {spec.name: number for number, layer in enumerate(graph.layers) for spec in layer.outputs.values()}
+    before: dict[tuple[int, int], Storage] = {}
+    for name, number in reads:
+        storage = roots.get(name)
+        if storage is None:
+            continue
+        layer = graph.layers[number]
+        first, last = loops.around(makers[name], layer) or (number, number)
+        until = loops.last_use(storage.first, number, layer)
+        if first <= storage.first <= last:
+            storage.last = max(storage.last, last)
+            kept = before.setdefault((id(storage), first), Storage(storage.tensor, first, until, made=False))
+            kept.last = max(kept.last, until)
+        else:  # memory from outside the loop, under a name made in it
+            storage.last = max(storage.last, until)
+    return list(before.values())
 
 
 class _Loops:
@@ -113,13 +137,10 @@ class _Loops:
                 return last
         return number
 
-    def carry(self, storage: Storage, number: int, layer: Layer) -> None:
-        """Let a storage live through the innermost loop that reads it and, after that, makes it."""
-        for first, last in reversed(self.chains.get(layer.region or "", ())):
-            if first <= storage.first <= last:
-                storage.first, storage.last = first, max(storage.last, last)
-                return
-        storage.last = max(storage.last, self.last_use(storage.first, number, layer))
+    def around(self, maker: int, layer: Layer) -> tuple[int, int] | None:
+        """First and last layer number of the innermost loop around both the layer and the layer number ``maker``."""
+        spans = reversed(self.chains.get(layer.region or "", ()))
+        return next((span for span in spans if span[0] <= maker <= span[1]), None)
 
 
 def peak(graph: Graph, live: Sequence[Storage], skip: Set[str] = frozenset()) -> Peak | None:
@@ -169,7 +190,7 @@ def activation_elements(live: Iterable[Storage]) -> int | None:
 
 def _total(live: Iterable[Storage], size: Callable[[TensorSpec], int]) -> int | None:
     try:
-        return sum(size(storage.tensor) for storage in live if not storage.is_input)
+        return sum(size(storage.tensor) for storage in live if storage.made)
     except UnknownDimensionError:
         return None
 

@@ -1,0 +1,47 @@
+"""Statistics of samples, against the definitions worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from multiprof.errors import UsageError
+from multiprof.measurement import Measurement
+
+
+def test_statistics_by_hand() -> None:
+    m = Measurement((0.4, 0.1, 0.3, 0.2, 1.0), "toy")
+    assert (m.runs, m.median, m.minimum, m.maximum) == (5, 0.3, 0.1, 1.0)
+    assert m.mean == pytest.approx(2.0 / 5)
+    # sorted 0.1 0.2 0.3 0.4 1.0: quartiles at positions 1 and 3
+    assert (m.quantile(0.25), m.quantile(0.75)) == (0.2, 0.4)
+    assert m.iqr == pytest.approx(0.2)
+    assert m.spread == pytest.approx(0.2 / 0.3)
+
+
+def test_quantiles_lie_between_neighbours() -> None:
+    m = Measurement((1.0, 2.0), "toy")
+    assert [m.quantile(q) for q in (0, 0.25, 0.5, 1)] == [1.0, 1.25, 1.5, 2.0]
+    with pytest.raises(UsageError, match="not between 0 and 1"):
+        m.quantile(1.5)
+
+
+def test_one_sample_and_zero_time() -> None:
+    assert Measurement((2.0,), "toy").iqr == 0
+    assert Measurement((0.0, 0.0), "toy").spread == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "kind", "message"),
+    [
+        ((), "whole", "no times"),
+        ((math.nan,), "whole", "nan is no time"),
+        ((math.inf,), "whole", "inf is no time"),
+        ((-1.0,), "whole", "-1.0 is no time"),
+        ((1.0,), "layer", "one of whole, group, overhead"),
+    ],
+)
+def test_what_is_no_measurement(times: tuple[float, ...], kind: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Measurement(times, "toy", kind=kind)
