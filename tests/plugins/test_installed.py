@@ -1,13 +1,9 @@
-"""Plugins as installed distributions, in a fresh process: clashes, mistakes, and switching them off.
-
-A distribution is written as pip leaves it: a module, and a `.dist-info` folder with its entry point.
-"""
+"""Plugins as installed distributions, in a fresh process: clashes, mistakes, and switching them off."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,57 +35,48 @@ def multiprof_formulas():
 """
 
 
-class Site:
-    """A folder of installed distributions, and a way to run multiprof beside them."""
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.install("multiprof-chain", "chain", CHAIN)
 
-    def install(self, distribution: str, module: str, code: str) -> None:
-        (self.folder / f"{module}.py").write_text(code, encoding="utf-8")
-        info = self.folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n", encoding="utf-8")
-        (info / "entry_points.txt").write_text(f"[multiprof]\n{module} = {module}\n", encoding="utf-8")
+@pytest.fixture
+def multiprof(site) -> Run:
+    """``multiprof ARGUMENTS`` in a process of its own, beside the plugins installed so far."""
+    site.install("multiprof-chain", CHAIN, chain="chain")
+    return site.run
 
-    def model(self, *ops: str) -> str:
-        path = self.folder / "model.chain"
+
+@pytest.fixture
+def model(tmp_path: Path) -> Callable[..., str]:
+    """The path of a model of the ops given."""
+
+    def write(*ops: str) -> str:
+        path = tmp_path / "model.chain"
         path.write_text("\n".join(ops), encoding="utf-8")
         return str(path)
 
-    def multiprof(self, *arguments: str, disable: str = "") -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | {"PYTHONPATH": path, "MULTIPROF_DISABLE_PLUGINS": disable}
-        command = [sys.executable, "-m", "multiprof", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return write
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-def test_an_unknown_op_is_unsupported_until_a_plugin_prices_it(site: Site) -> None:
-    before = site.multiprof("analyze", site.model("chain.snake"), "--strict")
+def test_an_unknown_op_is_unsupported_until_a_plugin_prices_it(site, multiprof, model):
+    before = multiprof("analyze", model("chain.snake"), "--strict")
     assert before.returncode == 1
     assert "chain.snake" in before.stderr
-    site.install("multiprof-snake", "snake", PRICE.format(muls=2))
-    after = site.multiprof("analyze", site.model("chain.snake"), "--strict", "--format", "csv")
+    site.install("multiprof-snake", PRICE.format(muls=2), snake="snake")
+    after = multiprof("analyze", model("chain.snake"), "--strict", "--format", "csv")
     assert after.returncode == 0, after.stderr
-    assert "snake" in site.multiprof("plugins").stdout
+    assert "multiprof-snake" in multiprof("plugins").stdout
 
 
 @pytest.fixture
-def clash(site: Site) -> Site:
+def clash(site):
     """Two distributions that price chain.snake."""
-    site.install("multiprof-snake", "snake", PRICE.format(muls=2))
-    site.install("multiprof-cobra", "cobra", PRICE.format(muls=3))
-    return site
+    site.install("multiprof-snake", PRICE.format(muls=2), snake="snake")
+    site.install("multiprof-cobra", PRICE.format(muls=3), cobra="cobra")
 
 
-def test_two_formulas_for_one_op_are_an_error_that_names_both(clash: Site) -> None:
-    done = clash.multiprof("analyze", clash.model("relu", "chain.snake"))
+@pytest.mark.usefixtures("clash")
+def test_two_formulas_for_one_op_are_an_error_that_names_both(multiprof, model):
+    done = multiprof("analyze", model("relu", "chain.snake"))
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.strip().splitlines()
@@ -98,49 +85,51 @@ def test_two_formulas_for_one_op_are_an_error_that_names_both(clash: Site) -> No
     assert "chain.snake" in line
 
 
-def test_the_clash_disturbs_nothing_else(clash: Site) -> None:
-    assert clash.multiprof("analyze", clash.model("relu"), "--strict").returncode == 0
+@pytest.mark.usefixtures("clash")
+def test_the_clash_disturbs_nothing_else(multiprof, model):
+    assert multiprof("analyze", model("relu"), "--strict").returncode == 0
     for call in (["--help"], ["analyze", "--help"], ["formulas"], ["adapters"], ["plugins"]):
-        done = clash.multiprof(*call)
+        done = multiprof(*call)
         assert done.returncode == 0, done.stderr
         assert done.stdout
 
 
-def test_the_clash_is_found_beforehand(clash: Site) -> None:
-    done = clash.multiprof("plugins", "--check")
+@pytest.mark.usefixtures("clash")
+def test_the_clash_is_found_beforehand(multiprof):
+    done = multiprof("plugins", "--check")
     assert done.returncode == 1
     (line,) = (line for line in done.stdout.splitlines() if "chain.snake" in line)
     assert "multiprof-snake" in line
     assert "multiprof-cobra" in line
 
 
-def test_without_a_clash_the_check_passes(site: Site) -> None:
-    done = site.multiprof("plugins", "--check")
+def test_without_a_clash_the_check_passes(multiprof):
+    done = multiprof("plugins", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_plugin_that_cannot_be_imported_is_a_warning_that_names_it(site: Site) -> None:
-    site.install("multiprof-broken", "broken", "import no_such_module\n")
-    done = site.multiprof("analyze", site.model("relu"), "--strict")
+def test_a_plugin_that_cannot_be_imported_is_a_warning_that_names_it(site, multiprof, model):
+    site.install("multiprof-broken", "import no_such_module\n", broken="broken")
+    done = multiprof("analyze", model("relu"), "--strict")
     assert done.returncode == 0, done.stderr
     assert "multiprof-broken" in done.stderr
     assert "no_such_module" in done.stderr
-    assert site.multiprof("--help").returncode == 0
+    assert multiprof("--help").returncode == 0
 
 
-def test_a_misspelt_hook_is_an_error_that_names_the_plugin_and_the_hook(site: Site) -> None:
+def test_a_misspelt_hook_is_an_error_that_names_the_plugin_and_the_hook(site, multiprof, model):
     misspelt = PRICE.format(muls=2).replace("multiprof_formulas", "multiprof_formulae")
-    site.install("multiprof-snake", "snake", misspelt)
-    done = site.multiprof("analyze", site.model("relu"))
+    site.install("multiprof-snake", misspelt, snake="snake")
+    done = multiprof("analyze", model("relu"))
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "multiprof-snake" in line
     assert "multiprof_formulas" in line
-    assert site.multiprof("--help").returncode == 0
-    assert site.multiprof("plugins", "--check").returncode == 1
+    assert multiprof("--help").returncode == 0
+    assert multiprof("plugins", "--check").returncode == 1
 
 
-def test_all_plugins_can_be_switched_off(site: Site) -> None:
-    done = site.multiprof("analyze", site.model("relu"), disable="1")
+def test_all_plugins_can_be_switched_off(multiprof, model):
+    done = multiprof("analyze", model("relu"), env={"MULTIPROF_DISABLE_PLUGINS": "1"})
     assert done.returncode == 2  # nobody reads .chain files any more
-    assert site.multiprof("analyze", site.model("relu"), disable="0").returncode == 0
+    assert multiprof("analyze", model("relu"), env={"MULTIPROF_DISABLE_PLUGINS": "0"}).returncode == 0
