@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -111,17 +110,18 @@ def _sort(node: Node, key: str) -> None:
 
 
 def op(node: Node) -> str:
-    """The op of a layer or simple module (``relu ×3``, ``linear +2``), else how many layers it has."""
+    """The op of a layer or simple module (``relu ×3``, ``linear +2``, ``conv, 8 runs``), else its number of layers."""
     if node.parts or not node.layers:
         return ""
     if len({row.scope for row in node.layers}) > 1:
         return f"{len(node.layers)} layers"
     working = [row for row in node.layers if row.state not in (FREE, PREPARED)] or node.layers
-    ops = Counter(row.op for row in working)
-    if len(ops) == 1:
-        return f"{working[0].op} ×{len(working)}" if len(working) > 1 else working[0].op
     main = max(working, key=lambda row: (row.macs or 0, row.flops or 0))
-    return f"{main.op} +{len(working) - 1}"
+    same = sum(row.op == main.op for row in working)
+    said = main.op + (f" ×{same}" if same > 1 else "")
+    if len(working) > same:
+        said += f" +{len(working) - same}"
+    return said if main.trips == 1 else f"{said}, {'?' if main.trips is None else main.trips} runs"
 
 
 def input_shape(report: Report, node: Node) -> str:

@@ -9,6 +9,7 @@ import unicodedata
 
 import pytest
 
+from multiprof import Graph, Layer, Region, TensorSpec, engine, registry
 from multiprof.reporters.table import render
 
 CONV, FC, SQUARE, HEAD = 128 * 27, 2 * 64 * 10, 2 * 10 * 10, 2 * 10 * 5
@@ -223,6 +224,17 @@ def test_names_cannot_control_the_terminal(one_layer, evil):
     assert len(text.split("\n")) == len(
         render(one_layer("safe", "safe", reason="safe"), width=0, ascii=False).split("\n")
     )
+
+
+def test_loops_say_how_often_they_run():
+    x, y = TensorSpec((1, 2), "float32", "x"), TensorSpec((1, 2), "float32", "y")
+    layer = Layer("cell", "relu", {"x": x}, {"y": y}, {}, "cell", region="loop")
+    for trips, said, flops in ((8, "relu, 8 runs", "16"), (None, "relu, ? runs", "?"), (1, "relu  ", "2")):
+        graph = Graph("Net", "toy", (x,), (y,), (layer,), {}, {"loop": Region("loop", kind="loop", trips=trips)})
+        text = render(engine.price(graph, registry.build().formulas()), sort="flops", width=0, ascii=False)
+        row = next(line for line in text.split("\n") if "└─ cell" in line)
+        assert said in row
+        assert row.split()[-1] == flops
 
 
 def test_print_shows_the_table(report):
