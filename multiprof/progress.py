@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,9 @@ def _show(task: str, done: Event, out: TextIO) -> None:
     if done.wait(DELAY):
         return
     while True:
-        line = f"{task}: {monotonic() - start:.0f} s"
+        seconds = f": {monotonic() - start:.0f} s"
+        room = shutil.get_terminal_size().columns - 1 - len(seconds)  # a line that wraps could not be erased
+        line = (task if len(task) <= room else task[: max(0, room - 3)] + "...") + seconds
         width = max(width, len(line))
         out.write("\r" + line.ljust(width))
         out.flush()

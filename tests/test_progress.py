@@ -43,6 +43,16 @@ def test_it_shows_the_task_and_erases_itself(monkeypatch):
     assert last_line(terminal.getvalue()).strip() == ""
 
 
+def test_it_never_wraps(monkeypatch):
+    monkeypatch.setattr(module, "DELAY", 0.0)
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal()
+    with progress("reading " + "very/" * 30 + "net.py", stream=terminal):
+        assert terminal.written.wait(30)
+    assert "reading very/" in terminal.getvalue()
+    assert max(map(len, terminal.getvalue().split("\r"))) < 40
+
+
 def test_it_erases_itself_when_the_work_fails(monkeypatch):
     monkeypatch.setattr(module, "DELAY", 0.0)
     terminal = Terminal()

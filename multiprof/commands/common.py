@@ -85,9 +85,10 @@ def analyze_from(args: argparse.Namespace) -> Report:
     from time import perf_counter
 
     from multiprof.progress import progress
+    from multiprof.reporters.text import clean
 
     start = perf_counter()
-    with progress(f"reading {args.model}", enabled=not args.quiet), redirect_stdout(sys.stderr):
+    with progress(f"reading {clean(args.model)}", enabled=not args.quiet), redirect_stdout(sys.stderr):
         from multiprof.api import analyze
 
         report = analyze(
