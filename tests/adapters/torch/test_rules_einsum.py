@@ -90,8 +90,8 @@ def evaluate(checked: Any, values: list[torch.Tensor]) -> torch.Tensor:
         elif layer.op == "transpose":
             y = operands[0].permute(layer.attrs["perm"])
         elif layer.op == "slice":
-            _, _, i, _, j = layer.attrs["index"].split()
-            y = operands[0].diagonal(0, int(i), int(j)).movedim(-1, int(i))
+            i, j = (int(n) for n in layer.attrs["index"].removeprefix("diagonal(0,").rstrip(")").split(","))
+            y = operands[0].diagonal(0, i, j)
         elif layer.op == "add":
             y = operands[0] + operands[1]
         else:

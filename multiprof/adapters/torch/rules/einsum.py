@@ -109,18 +109,18 @@ class _Operand:
 
 
 def _diagonal(t: Tracer, x: Tensor, positions: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
-    """Take the diagonal of repeated positions: a view."""
-    seen: list[int] = []
-    for p in positions:
-        if p in seen:
-            dim = seen.index(p)
-            if x.shape[dim] != x.shape[len(seen)]:
+    """Take the diagonal of repeated positions: a view, with the diagonal as its last dimension."""
+    left = list(positions)
+    for p in dict.fromkeys(positions):
+        while left.count(p) > 1:
+            i = left.index(p)
+            j = left.index(p, i + 1)
+            if x.shape[i] != x.shape[j]:
                 raise ValueError("a repeated index of two sizes")
-            y = torch.Tensor.movedim(torch.Tensor.diagonal(x, 0, dim, len(seen)), -1, dim)
-            x = t.view("slice", x, y, {"index": f"diagonal of {dim} and {len(seen)}"})
-        else:
-            seen.append(p)
-    return x, tuple(seen)
+            x = t.view("slice", x, torch.Tensor.diagonal(x, 0, i, j), {"index": f"diagonal(0, {i}, {j})"})
+            del left[j], left[i]
+            left.append(p)
+    return x, tuple(left)
 
 
 def _operands(t: Tracer, plan: _Plan, tensors: list[Tensor]) -> tuple[list[_Operand], list[int]]:
