@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -207,3 +208,60 @@ def compare() -> Callable[..., Checked]:
 @pytest.fixture(scope="session")
 def compare_aten() -> Callable[..., Checked]:
     return compare_operators
+
+
+class RandomTensors:
+    """Random meta tensors of small shapes, from a fixed seed: plain ones, and with any strides a tensor may have."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = random.Random(seed)
+
+    def shape(self, rank: int | None = None, empty: float = 0.03) -> tuple[int, ...]:
+        """Sizes 1 to 4, many of them 1, a few 0."""
+        rank = self.rng.randint(0, 4) if rank is None else rank
+        return tuple(0 if self.rng.random() < empty else self.rng.choice((1, 1, 2, 3, 4)) for _ in range(rank))
+
+    def broadcasting(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape that broadcasts to ``shape``, or is it."""
+        if self.rng.random() < 0.4:
+            return shape
+        sizes = tuple(1 if self.rng.random() < 0.25 else size for size in shape)
+        return sizes[self.rng.randint(0, len(sizes)) :] if self.rng.random() < 0.3 else sizes
+
+    def plain(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=META)
+
+    def permuted(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Dense, its dimensions in any order in memory."""
+        order = list(range(len(shape)))
+        self.rng.shuffle(order)
+        back = [order.index(i) for i in range(len(shape))]
+        return torch.empty([shape[i] for i in order], dtype=dtype, device=META).permute(back)
+
+    def strided(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Any strides: permuted, with gaps, expanded, odd ones where a size of 1 allows them."""
+        rng = self.rng
+        order = list(range(len(shape)))
+        if rng.random() < 0.6:
+            rng.shuffle(order)
+        strides = [0] * len(shape)
+        step = 1
+        for i in reversed(order):
+            strides[i] = step
+            step *= max(shape[i], 1)
+            if rng.random() < 0.15:
+                step *= rng.choice((2, 3))
+            if rng.random() < 0.08:
+                strides[i] = 0
+            if shape[i] == 1 and rng.random() < 0.25:
+                strides[i] = rng.choice((1, 2, 5, step))
+        return torch.empty_strided(shape, strides, dtype=dtype, device=META)
+
+    def tensor(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Plain in half of the cases, permuted or with any strides in the others."""
+        return self.rng.choice((self.plain, self.plain, self.permuted, self.strided))(shape, dtype)
+
+
+@pytest.fixture
+def random_tensors() -> RandomTensors:
+    return RandomTensors()

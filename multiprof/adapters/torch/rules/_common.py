@@ -13,12 +13,14 @@ from multiprof.adapters.torch.rules._strides import (
     is_dense,
     settled_strides,
 )
-from multiprof.adapters.torch.tracer import Tracer
+from multiprof.adapters.torch.tracer import META, Tracer
 
 __all__ = [
     "Tensor",
     "Unsure",
+    "ambiguous",
     "as_tuple",
+    "between",
     "broadcast",
     "elementwise_strides",
     "is_canonical",
@@ -65,13 +67,22 @@ class Unsure(Exception):
     """Raised inside a rule, before it emits anything: torch's own kernel shall answer."""
 
 
+def between(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A contiguous tensor between two layers of one rule, of which torch's kernel shows only the last."""
+    return torch.empty(shape, dtype=dtype, device=META)
+
+
+def ambiguous(shape: Sequence[int]) -> bool:
+    """Whether a contiguous tensor of this shape is channels-last as well, as (2, 8, 1, 1) is: then it has a choice."""
+    return len(shape) == 4 and (shape[1] == 1 or shape[2] * shape[3] == 1)
+
+
 def new_like(t: Tracer, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A result with the shape of ``x`` and the strides that one elementwise kernel of torch gives it."""
     if t.forced is not None:
         return t.forced.pop(0)
     shape = x.shape
-    # A contiguous tensor that is channels-last as well, as (2, 8, 1, 1) is, has a choice of strides.
-    if x.is_contiguous() and (len(shape) != 4 or (shape[1] != 1 and shape[2] * shape[3] != 1) or is_canonical(x)):
+    if x.is_contiguous() and (not ambiguous(shape) or is_canonical(x)):
         return t.new(shape, dtype or x.dtype)
     return t.new_strided(shape, elementwise_strides([x], shape), dtype or x.dtype)
 

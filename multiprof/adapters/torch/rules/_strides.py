@@ -131,8 +131,8 @@ def settled_strides(operands: Sequence[Tensor], shape: Sequence[int]) -> Ints | 
     others. All agree where every operand alone leads to the same strides, and these lead to themselves, with and
     without the short cut for contiguous tensors.
     """
-    if len(shape) < 2:
-        return (1,) * len(shape)
+    if len(shape) == 0:
+        return ()
     if 0 in shape or any(x.shape != shape for x in operands):
         return None
     strides = elementwise_strides(operands, shape)
