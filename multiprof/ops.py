@@ -44,6 +44,7 @@ _RECURRENT = {
     "hidden_size": "required: H",
     "reverse": "bool: runs over the sequence backwards",
     "batch_first": "bool, order of x and y",
+    "batch_sizes": "tuple: how many sequences are still running at each step, where x is packed",
 }
 _NORM = {"eps": "float"}
 
@@ -59,17 +60,17 @@ _TABLE: tuple[Op, ...] = (
     Op("einsum", "matmul", "one pairwise step of an Einstein sum of activations, or an Einstein sum of one operand", ("x*",), ("y",), {
         "equation": "required: explicit, lower and upper case letters, without spaces and ellipses, e.g. bij,bjk->bik",
         "path": "the whole sum's pairwise path, on each of its steps"}),
-    Op("attention", "attention", "scaled dot-product attention", ("q", "k", "v", "mask?"), ("y",), {
+    Op("attention", "attention", "scaled dot-product attention", ("q", "k", "v", "mask?"), ("y", "weights?"), {
         "batch": "required: N", "heads": "required: query heads", "kv_heads": "required: key and value heads",
         "q_len": "required: L_q", "kv_len": "required: L_k", "qk_dim": "required: D_k per head", "v_dim": "required: D_v per head",
         "causal": "bool", "causal_alignment": "top_left (PyTorch) or bottom_right", "scale": "float; scaled unless it is 1.0",
         "pairs": "full, or unmasked: whether causal attention is counted in full"}),
     # recurrent: one layer per direction and layer of the stack, never the loop body
-    Op("lstm", "recurrent", "LSTM over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "weight_hr?", "peephole?", "h0?", "c0?"), ("y", "hn", "cn"),
+    Op("lstm", "recurrent", "LSTM over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "weight_hr?", "peephole?", "h0?", "c0?"), ("y", "hn?", "cn?"),
        _RECURRENT | {"proj_size": "P, 0 without projection"}),
-    Op("gru", "recurrent", "GRU over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "h0?"), ("y", "hn"),
+    Op("gru", "recurrent", "GRU over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "h0?"), ("y", "hn?"),
        _RECURRENT | {"reset_after": "bool: the reset gate multiplies the recurrent product (PyTorch, cuDNN) or the state before it"}),
-    Op("rnn", "recurrent", "Elman network over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "h0?"), ("y", "hn"),
+    Op("rnn", "recurrent", "Elman network over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "h0?"), ("y", "hn?"),
        _RECURRENT | {"nonlinearity": "tanh or relu"}),
     Op("embedding", "embedding", "rows of a table by index", ("x", "weight"), ("y",), {"num_embeddings": "int", "embedding_dim": "int"}),
     # normalisation
