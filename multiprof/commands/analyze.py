@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write to a file in the format of its suffix; repeat for several",
     )
-    group.add_argument("--depth", type=_at_least(0), metavar="N", help="levels of modules to open")
+    group.add_argument("--depth", type=_at_least(0), metavar="N", help="levels of modules to open (default: up to 3)")
     group.add_argument("--sort", choices=("macs", "params", "flops", "bytes", "name"), help="order of the rows")
     group.add_argument("--top", type=_at_least(1), metavar="K", help="only the K dearest layers")
     group.add_argument("--strict", action="store_true", help="exit with 1 when any layer has no cost")

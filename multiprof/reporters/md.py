@@ -19,9 +19,12 @@ _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]#|~"} | {"<": "&lt;", ">"
 def render(report: Report, *, depth: int | None = None, sort: str | None = None, top: int | None = None) -> str:
     """The report as Markdown; ``depth``, ``sort`` and ``top`` are those of the table, but two levels are opened."""
     if top is None:
-        root = outline.outline(report, DEPTH if depth is None else depth, sort)
+        root = outline.outline(report, depth, sort, DEPTH)
         nodes = [node for _, node in outline.walk(root)]
         notes = [*summary.notes(report), *summary.hidden(root)]
+        if depth is None and len(nodes) > outline.ROWS:
+            notes.append(("Cut", f"{len(nodes) - outline.ROWS:,} more rows: --depth or --top chooses"))
+            nodes = nodes[: outline.ROWS]
     else:
         nodes = outline.order([outline.single(report, row) for row in report.layers], sort or "macs")[:top]
         notes = summary.notes(report)

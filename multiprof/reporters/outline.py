@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from multiprof.report import Report
 
 DEPTH = 3  # levels of modules shown unless told otherwise
+ROWS = 300  # and rows: whoever wants more says how deep, or takes the CSV
 SORT_KEYS = ("macs", "params", "flops", "bytes", "name")
 
 
@@ -33,10 +34,17 @@ class Node:
     hidden: list[LayerReport] = field(default_factory=list)
 
 
-def outline(report: Report, depth: int | None = None, sort: str | None = None) -> Node:
-    """The model as nested nodes down to ``depth`` (0: the model alone); a module without child modules is one node."""
-    root = Node(report.name, "", list(report.layers), report.total)  # unused weights too, which no part has
-    _open(report, root, DEPTH if depth is None else depth)
+def outline(report: Report, depth: int | None = None, sort: str | None = None, default: int = DEPTH) -> Node:
+    """The model as nested nodes down to ``depth`` (0: the model alone); a module without child modules is one node.
+
+    Without ``depth`` it is ``default``, or less where that keeps the outline within `ROWS`.
+    """
+    levels = range(default, 0, -1) if depth is None else [depth]
+    for level in levels:
+        root = Node(report.name, "", list(report.layers), report.total)  # unused weights too, which no part has
+        _open(report, root, level)
+        if sum(1 for _ in walk(root)) <= ROWS:
+            break
     if sort is not None:
         _sort(root, sort)
     return root

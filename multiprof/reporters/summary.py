@@ -71,7 +71,7 @@ def _weights(report: Report) -> Iterator[tuple[str, str]]:
         kinds = "all trainable"
     else:
         kinds = f"{trainable:,} trainable, {report.params - trainable:,} frozen"
-    yield "Parameters", f"{text.with_metric(report.params)}, {kinds}"
+    yield "Parameters", f"{text.with_metric(report.params)}, {kinds}" if report.params else "none"
     if report.params_duplicated != report.params:
         yield "", f"tied weights are counted once; as if each were its own: {report.params_duplicated:,}"
     if report.buffers:

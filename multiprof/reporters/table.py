@@ -35,10 +35,15 @@ def render(
     if top is None:
         root = outline.outline(report, depth, sort)
         rows = _tree(root)
+        cut = max(0, len(rows) - outline.ROWS) if depth is None else 0
+        more = f"{cut:,} more rows: --depth or --top chooses, --format csv has them all"
         unlisted = summary.hidden(root)
     else:
         layers = outline.order([outline.single(report, row) for row in report.layers], sort or "macs")
-        rows = [(node.name, node) for node in layers[:top]]
+        rows = [(node.name, node) for node in layers]
+        cut = max(0, len(rows) - top)
+        more = f"{cut:,} more layers"
+    rows = rows[: len(rows) - cut]
     columns = [
         Column("Layer"),
         Column("Op", drop=1, most=20),
@@ -52,8 +57,8 @@ def render(
     ]
     cells = [_cells(report, name, node, sort) for name, node in rows]
     lines = [terminal.cell(summary.heading(report)), "", *text.table(columns, cells, terminal)]
-    if top is not None and len(report.layers) > top:
-        lines.append(terminal.cell(f"… and {len(report.layers) - top:,} more layers"))
+    if cut:
+        lines.append(terminal.cell(f"… and {more}"))
     lines += [
         "",
         *text.facts(summary.totals(report), terminal),

@@ -9,6 +9,7 @@ import json
 import pytest
 
 import multiprof
+from multiprof import Graph, Layer, TensorSpec, engine, registry
 from multiprof.reporters import REPORTERS, multiprof_reporters
 from multiprof.reporters.csv import HEADER
 
@@ -127,6 +128,15 @@ def test_markdown_takes_the_options_of_the_table(report):
     top = RENDER["md"](report, top=1)
     assert "`stem.conv`" in top and "`body.0.fc`" not in top
     assert "| MACs | FLOPs | Share |" in RENDER["md"](report, sort="flops")
+
+
+def test_markdown_of_a_big_flat_net_is_cut_and_the_cut_is_told():
+    specs = [TensorSpec((1, 2), "float32", f"t{i}") for i in range(501)]
+    layers = [Layer(f"t{i + 1}", "relu", {"x": specs[i]}, {"y": specs[i + 1]}) for i in range(500)]
+    report = engine.price(Graph("Net", "toy", (specs[0],), (specs[-1],), tuple(layers)), registry.build().formulas())
+    assert "| Cut | 201 more rows:" in RENDER["md"](report)
+    assert len(RENDER["md"](report).split("\n\n")[2].strip().split("\n")) == 2 + 300
+    assert len(RENDER["md"](report, depth=1).split("\n\n")[2].strip().split("\n")) == 2 + 501
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import unicodedata
 
 import pytest
 
-from multiprof import Graph, Layer, Region, TensorSpec, engine, registry
+from multiprof import Graph, Layer, Region, Report, TensorSpec, engine, registry
 from multiprof.reporters.table import render
 
 CONV, FC, SQUARE, HEAD = 128 * 27, 2 * 64 * 10, 2 * 10 * 10, 2 * 10 * 5
@@ -235,6 +235,30 @@ def test_loops_say_how_often_they_run():
         row = next(line for line in text.split("\n") if "└─ cell" in line)
         assert said in row
         assert row.split()[-1] == flops
+
+
+def chain(scopes: list[str]) -> Report:
+    """A net of one relu per scope."""
+    specs = [TensorSpec((1, 2), "float32", f"t{i}") for i in range(len(scopes) + 1)]
+    layers = [
+        Layer(f"t{i + 1}", "relu", {"x": specs[i]}, {"y": specs[i + 1]}, {}, scope) for i, scope in enumerate(scopes)
+    ]
+    graph = Graph("Net", "toy", (specs[0],), (specs[-1],), tuple(layers))
+    return engine.price(graph, registry.build().formulas())
+
+
+def test_a_big_net_is_opened_less_deep():
+    report = chain([f"a{i // 100}.b{i // 10}.c{i}" for i in range(500)])
+    assert len(cells(render(report, width=0, ascii=False))) == 1 + 5 + 50
+    assert len(cells(render(report, width=0, ascii=False, depth=3))) == 1 + 5 + 50 + 500
+
+
+def test_a_big_flat_net_is_cut_and_the_cut_is_told():
+    text = render(chain([""] * 1000), width=0, ascii=False)
+    assert "… and 701 more rows: --depth or --top chooses" in text  # the model and 299 of its 1,000 layers are shown
+    assert len(cells(text)) == 300 + 1
+    assert "FLOPs" in text and " 2,000 " in text
+    assert "more rows" not in render(chain([""] * 1000), width=0, ascii=False, depth=1)
 
 
 def test_print_shows_the_table(report):
