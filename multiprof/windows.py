@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil
 
 from multiprof.ir import ALIAS_ROLE, Layer, TensorSpec
 
@@ -33,6 +33,8 @@ class Axis:
 
     def finer(self, factor: Number, reach: Number) -> Axis:
         """After upsampling: the elements of a new grid over this axis."""
+        if factor <= 0:
+            raise ValueError(f"upsampling by {factor}")
         return Axis(self.dim, 1, 1, self, factor, reach)
 
     def repeated(self, factor: Fraction) -> Axis:
@@ -44,7 +46,7 @@ class Axis:
         positions = ceil(self.size + (elements - 1) * self.jump)
         if self.coarse is None:
             return positions
-        return self.coarse.extent(floor((positions - 1 + self.reach) / self.factor) + 1)
+        return self.coarse.extent(int((positions - 1 + self.reach) // self.factor) + 1)
 
     @property
     def pitch(self) -> Fraction:

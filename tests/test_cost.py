@@ -11,7 +11,7 @@ from multiprof.errors import UnknownDimensionError
 from multiprof.ir import Layer, Quant, TensorSpec
 
 numbers = st.integers(0, 10**30)
-counts = st.builds(Counts, **{name: numbers for name in PRIMITIVES})
+counts = st.builds(Counts, **dict.fromkeys(PRIMITIVES, numbers))
 
 
 @given(counts, counts, st.integers(0, 10**6))
