@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from multiprof import testing
     from multiprof.api import analyze, load
     from multiprof.cost import Cost, Counts, Formula, elementwise, formula, free
     from multiprof.errors import (
@@ -99,10 +100,13 @@ __all__ = [
     "free",
     "hookimpl",
     "load",
+    "testing",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":  # a package of its own: helpers for tests of formulas
+        return import_module("multiprof.testing")
     try:
         module = _MODULE_OF[name]
     except KeyError:

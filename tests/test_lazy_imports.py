@@ -45,7 +45,7 @@ def test_counting_another_frameworks_model_loads_no_framework(site):
     assert not (set(HEAVY) - {"pluggy"}) & set(loaded)
 
 
-@pytest.mark.parametrize("name", [n for n in multiprof.__all__ if n != "__version__"])
+@pytest.mark.parametrize("name", [n for n in multiprof.__all__ if n not in ("__version__", "testing")])
 def test_every_public_name_is_there_and_is_the_one_of_its_module(name):
     value = getattr(multiprof, name)
     home = import_module(multiprof._MODULE_OF[name])
@@ -63,8 +63,14 @@ def test_the_lazy_names_are_those_type_checkers_see():
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+    assert seen.pop("testing") == "multiprof"
     assert seen == multiprof._MODULE_OF
-    assert set(multiprof.__all__) == {*seen, "__version__"}
+    assert set(multiprof.__all__) == {*seen, "testing", "__version__"}
+
+
+def test_the_helpers_for_tests_are_a_public_name(site):
+    code = "import multiprof; assert multiprof.testing.__name__ == 'multiprof.testing'"
+    assert site.python("-c", code).returncode == 0
 
 
 def test_an_unknown_name_is_an_attribute_error():
