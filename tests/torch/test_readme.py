@@ -65,3 +65,22 @@ def test_the_python_in_readme_prints_what_it_says() -> None:
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "README.md", "exec"), {})
     assert printed.getvalue() == block("text")
+
+
+def test_the_figures_of_the_encoder_layer_are_right() -> None:
+    tokens, d, ff, heads = 128, 512, 2048, 8
+    linear = tokens * (d * 3 * d + d * d + 2 * d * ff)  # input and output projection, two layers between
+    attention = 2 * tokens * tokens * d
+    flops = (
+        2 * (linear + attention)
+        + tokens * (3 * d + d + ff + d)  # biases
+        + heads * tokens * tokens  # scale
+        + heads * tokens * (5 * tokens - 2)  # softmax
+        + tokens * ff  # ReLU
+        + 2 * tokens * d  # residual additions
+        + 2 * tokens * (4 * d - 1 + 3 * d + 2 + 1)  # layer norms: additions, multiplications, divisions, root
+    )
+    params = 3 * d * d + 3 * d + d * d + d + 2 * d * ff + ff + d + 2 * 2 * d
+    said = block("text").replace(",", "")
+    assert said.startswith(f"{params} parameters {linear + attention} MACs {flops} FLOPs")
+    assert f"'linear': '{linear}' 'attention': '{attention}'" in said
