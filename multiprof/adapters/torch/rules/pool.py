@@ -123,6 +123,8 @@ def _mean(
     if made is None or divisor == 0:
         return NotImplemented
     shape, attrs = made
+    if rank == 3 and any(n < k for n, k in zip(x.shape[-3:], attrs["kernel_size"], strict=True)):
+        return NotImplemented  # torch refuses a window that is larger than the input in three dimensions only
     attrs["count_include_pad"] = bool(count_include_pad)
     attrs["divisor"] = divisor
     y = t.new(shape, x.dtype)
@@ -133,6 +135,8 @@ def _mean(
 def _p_norm(t: Tracer, rank: int, x: Tensor, p: Any, kernel: Any, stride: Any, ceil_mode: bool) -> Any:
     if not isinstance(p, (int, float)) or p == 0:
         return NotImplemented
+    if not isinstance(kernel, int) and (rank == 1 or len(kernel) != rank):
+        return NotImplemented  # torch's Python code unpacks it
     made = _window(t, rank, x, kernel, stride, 0, 1, ceil_mode)
     if made is None or not is_canonical(x):
         return NotImplemented
@@ -235,9 +239,7 @@ def _rules_for(rank: int) -> None:
         f"nn.adaptive_max_pool{rank}d",
         aten=f"adaptive_max_pool{rank}d",
     )
-    def adaptive_max_pool_with_indices(
-        t: Tracer, input: Tensor, output_size: Any, return_indices: bool = True
-    ) -> Any:
+    def adaptive_max_pool_with_indices(t: Tracer, input: Tensor, output_size: Any, return_indices: bool = True) -> Any:
         return _adaptive(t, "adaptive_max_pool", rank, input, output_size, True)
 
 
