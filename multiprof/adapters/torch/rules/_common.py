@@ -27,6 +27,7 @@ __all__ = [
     "is_dense",
     "new_elementwise",
     "new_like",
+    "new_solid",
     "normal_axes",
     "normal_axis",
     "plain",
@@ -102,6 +103,18 @@ def new_elementwise(
     if strides is None:
         raise Unsure
     return t.new_strided(shape, strides, dtype)
+
+
+def new_solid(t: Tracer, x: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A contiguous result of a kernel that starts with ``x.contiguous()``; raises `Unsure` where that is x itself.
+
+    For a tensor that is contiguous already it is, with whatever strides it has along dimensions of size 1.
+    """
+    if t.forced is not None:
+        return t.forced.pop(0)
+    if x.is_contiguous() and not is_canonical(x):
+        raise Unsure
+    return t.new(shape, dtype)
 
 
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
