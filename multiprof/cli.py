@@ -9,15 +9,25 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
 
 from multiprof import __version__
-from multiprof.commands import analyze, explain, listing
-from multiprof.commands.common import add_verbosity, complain
+from multiprof.commands.console import add_verbosity, complain
 from multiprof.errors import MultiprofError, UnsupportedOpError
-from multiprof.extensions import Command
 
-BUILTINS = (analyze.COMMAND, explain.COMMAND, listing.FORMULAS, listing.ADAPTERS, listing.PLUGINS)
+if TYPE_CHECKING:
+    from multiprof.extensions import Command
+
+# Name of a module of multiprof.commands, which has add_arguments(parser) and run(args) -> exit code; and its help.
+# Only the module of the command at hand is imported.
+BUILTINS = {
+    "analyze": "count a model: parameters, MACs, FLOPs, memory, layer by layer",
+    "explain": "show how a figure comes about: of an op, or of a layer",
+    "formulas": "list the formulas with their mathematics",
+    "adapters": "list the frameworks that can be read",
+    "plugins": "list the plugins; --check looks for clashes",
+}
 OK, FAILED, WRONG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 
@@ -32,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        parser = make_parser(_plugin_commands(arguments))
+        chosen = next((word for word in arguments if not word.startswith("-")), "")
+        parser = make_parser(chosen, [] if chosen in BUILTINS else _plugin_commands())
         try:
             args = parser.parse_args(arguments)
         except SystemExit as end:  # --help, --version, or a call that cannot be understood
@@ -45,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def make_parser(plugin_commands: Sequence[Command] = ()) -> Parser:
-    """The parser of all subcommands."""
+def make_parser(chosen: str, plugin_commands: Sequence[Command] = ()) -> Parser:
+    """The parser of all subcommands; of the built-in ones only the ``chosen`` has its arguments."""
     parser = Parser(
         prog="multiprof",
         description="Parameters, MACs, FLOPs and memory of neural networks, layer by layer, from any framework.",
@@ -55,37 +66,37 @@ def make_parser(plugin_commands: Sequence[Command] = ()) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"multiprof {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in BUILTINS:
-        _add(commands, command)
+    for name, text in BUILTINS.items():
+        own = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if name == chosen:
+            module = import_module(f"multiprof.commands.{name}")
+            _fill(own, module.add_arguments, module.run)
     for command in plugin_commands:
-        try:
-            _fill(Parser(), command)  # tried on a parser of its own: what fails must leave no trace
+        try:  # on a parser of its own first: what fails must leave no trace
+            _fill(Parser(), command.add_arguments, command.run)
         except Exception as error:  # a third party's code, or an argument that clashes with ours
             complain(f"warning: the command {command.name!r} of a plugin is left out: {type(error).__name__}: {error}")
         else:
-            _add(commands, command)
+            own = commands.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+            _fill(own, command.add_arguments, command.run)
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[Parser], command: Command) -> None:
-    parser = commands.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
-    _fill(parser, command)
-
-
-def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
-    command.add_arguments(parser)
+def _fill(
+    parser: argparse.ArgumentParser,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], int],
+) -> None:
+    add_arguments(parser)
     add_verbosity(parser)
-    parser.set_defaults(run_command=command.run)
+    parser.set_defaults(run_command=run)
 
 
-def _plugin_commands(arguments: Sequence[str]) -> list[Command]:
+def _plugin_commands() -> list[Command]:
     """The commands of plugins, asked for only where the call may need them: loading plugins takes time.
 
     What is wrong with a plugin is a warning here: help must work whatever is installed.
     """
-    builtin = {command.name for command in BUILTINS}
-    if next((word for word in arguments if not word.startswith("-")), "") in builtin:
-        return []
     from multiprof.installed import installed_plugins
 
     if not installed_plugins():
@@ -100,11 +111,11 @@ def _plugin_commands(arguments: Sequence[str]) -> list[Command]:
     for plugin, command in supplied:
         owners.setdefault(command.name, []).append(plugin.provider)
     for name, providers in owners.items():
-        if name in builtin:
+        if name in BUILTINS:
             complain(f"warning: the command {name!r} of {providers[0]} is left out: multiprof has one of that name")
         elif len(providers) > 1:
             complain(f"warning: the command {name!r} is left out: it is supplied by {' and by '.join(providers)}")
-    return [command for _, command in supplied if command.name not in builtin and len(owners[command.name]) == 1]
+    return [command for _, command in supplied if command.name not in BUILTINS and len(owners[command.name]) == 1]
 
 
 def _run(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

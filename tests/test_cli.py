@@ -242,10 +242,10 @@ def test_a_reader_that_leaves_early_is_no_error(site):
 def test_help_and_version(cli):
     code, out, err = cli("--help")
     assert (code, err) == (0, "")
-    assert all(f"    {command.name} " in out for command in BUILTINS)
+    assert all(f"    {name} " in out for name in BUILTINS)
     assert cli("--version") == (0, f"multiprof {multiprof.__version__}\n", "")
-    for command in BUILTINS:
-        code, out, _ = cli(command.name, "--help")
+    for name in BUILTINS:
+        code, out, _ = cli(name, "--help")
         assert code == 0
         assert "--verbose" in out
 

@@ -1,1 +1,1 @@
-"""The built-in subcommands. Each module is light to import; what a command needs is imported when it runs."""
+"""The built-in subcommands, a module each: ``add_arguments(parser)`` and ``run(args)``, which returns the exit code."""

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multiprof.commands.common import add_model_arguments, analyze_from, complain, say, show
+from multiprof.commands.console import complain, say, show
+from multiprof.commands.model import add_model_arguments, analyze_from
 from multiprof.errors import UsageError
-from multiprof.extensions import Command, Reporter
+from multiprof.extensions import Reporter
 
 if TYPE_CHECKING:
     from multiprof.registry import Registry
@@ -167,6 +168,3 @@ def _at_least(least: int) -> Any:
         return int(text)
 
     return integer
-
-
-COMMAND = Command("analyze", "count a model: parameters, MACs, FLOPs, memory, layer by layer", add_arguments, run)

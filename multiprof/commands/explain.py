@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from multiprof.commands.common import add_model_arguments, analyze_from, say, show
+from multiprof.commands.console import say, show
+from multiprof.commands.model import add_model_arguments, analyze_from
 from multiprof.errors import UsageError
-from multiprof.extensions import Command
 
 # Arguments that mean something only where a model is read.
 _READING = ("input", "dim", "trips", "framework", "causal", "trust")
@@ -46,6 +46,3 @@ def _only_an_op(args: argparse.Namespace) -> None:
         raise UsageError(f"say which layer of it: multiprof explain {args.what} LAYER")
     if given:
         raise UsageError(f"{', '.join(given)}: an op is explained without a model; to explain a layer, name it too")
-
-
-COMMAND = Command("explain", "show how a figure comes about: of an op, or of a layer", add_arguments, run)

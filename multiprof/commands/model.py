@@ -1,4 +1,4 @@
-"""What the subcommands share: where text goes, and the arguments that describe a model and its inputs."""
+"""The arguments that describe a model and its inputs, and reading it as they say."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from multiprof.commands.console import say
 from multiprof.errors import UsageError
 from multiprof.ir import BITS, TensorSpec
 
@@ -18,44 +19,6 @@ if TYPE_CHECKING:
 
 _SHAPE = re.compile(r"\d+([x×,]\d+)*|scalar")
 _EXAMPLE = "example: --input 1x3x224x224, or --input ids:1x128:int64 (name and dtype may be left out)"
-
-
-def say(args: argparse.Namespace, text: str, *, level: int = 0) -> None:
-    """A line on stderr: warnings at level 0 (hidden by -q), what is being done at level 1 (shown by -v)."""
-    if args.verbose >= level and not args.quiet:
-        complain(text)
-
-
-def complain(text: str) -> None:
-    """A line on stderr, whatever the verbosity; control characters in the names of a model do not get there."""
-    from multiprof.reporters.text import clean
-
-    line = clean(" ".join(text.split()))
-    sys.stderr.write(f"multiprof: {printable(line, sys.stderr)}\n")
-
-
-def show(text: str) -> None:
-    """A result on stdout, in the characters that stdout can take."""
-    try:
-        sys.stdout.write(printable(text, sys.stdout))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a full disk, for one
-        raise UsageError(f"the result cannot be written to stdout: {error.strerror or error}") from error
-
-
-def printable(text: str, stream: Any) -> str:
-    """``text`` with what the stream's encoding lacks written out as escapes."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def add_verbosity(parser: argparse.ArgumentParser) -> None:
-    """The arguments every subcommand has."""
-    group = parser.add_argument_group("messages on stderr")
-    group.add_argument("-q", "--quiet", action="store_true", help="errors only")
-    group.add_argument("-v", "--verbose", action="count", default=0, help="say what is done; -vv: tracebacks too")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
