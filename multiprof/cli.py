@@ -73,11 +73,14 @@ def make_parser(chosen: str, plugin_commands: Sequence[Command] = ()) -> Parser:
             _fill(own, module.add_arguments, module.run)
     for command in plugin_commands:
         try:  # on a parser of its own first: what fails must leave no trace
-            _fill(Parser(), command.add_arguments, command.run)
+            trial = Parser()
+            _fill(trial, command.add_arguments, command.run)
+            trial.format_help()
+            text = command.help.replace("%", "%%")  # argparse takes it for a format
         except Exception as error:  # a third party's code, or an argument that clashes with ours
             complain(f"warning: the command {command.name!r} of a plugin is left out: {type(error).__name__}: {error}")
         else:
-            own = commands.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+            own = commands.add_parser(command.name, help=text, description=text, allow_abbrev=False)
             _fill(own, command.add_arguments, command.run)
     return parser
 

@@ -129,8 +129,13 @@ def test_help_works_whatever_is_installed(site, cli):
     site.install("typo", "import multiprof\n@multiprof.hookimpl\ndef multiprof_formulae(): return []", typo="typo_ops")
     bad = "parser.add_argument('-v', '--verbose')"
     site.install("greedy", COMMAND.format("greet").replace('parser.add_argument("word")', bad), greedy="greedy_plugin")
+    site.install("percent", COMMAND.format("half").replace("says hello", "cuts 50% of it"), percent="percent_plugin")
+    site.install("format", COMMAND.format("bad").replace('"word")', '"word", help="%z")'), format="format_plugin")
     code, out, err = cli("--help")
     assert (code, "says hello" in out) == (0, False)
+    assert "cuts 50% of it" in out
+    assert "cuts 50% of it" in cli("half", "--help")[1]
+    assert "the command 'bad' of a plugin is left out" in err
     assert "sorry (sorry_ops) could not be imported" in err
     assert "multiprof_formulae is no hook" in err
     assert "the command 'greet' of a plugin is left out" in err
