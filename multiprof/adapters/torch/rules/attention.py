@@ -111,7 +111,7 @@ def scaled_dot_product_attention(
         y = t.new((*batch, length, v_dim), q.dtype)
     else:
         y = t.new_strided(q.shape, q.stride(), q.dtype) if is_dense(q) else new_like(t, q)
-    samples = prod(batch[:-1]) if len(batch) > 1 else prod(batch)
+    samples = prod(batch[:-1] if enable_gqa or len(batch) > 1 else batch)
     emit_attention(t, q, k, v, mask, y, heads=heads, kv_heads=kv_heads, batch=samples, causal=is_causal, scale=scale)
     return y
 
