@@ -76,11 +76,11 @@ def make_parser(chosen: str, plugin_commands: Sequence[Command] = ()) -> Parser:
             trial = Parser()
             _fill(trial, command.add_arguments, command.run)
             trial.format_help()
-            text = command.help.replace("%", "%%")  # argparse takes it for a format
+            text = command.help.replace("%", "%%")  # argparse takes it for a format, but not a description
         except Exception as error:  # a third party's code, or an argument that clashes with ours
             complain(f"warning: the command {command.name!r} of a plugin is left out: {type(error).__name__}: {error}")
         else:
-            own = commands.add_parser(command.name, help=text, description=text, allow_abbrev=False)
+            own = commands.add_parser(command.name, help=text, description=command.help, allow_abbrev=False)
             _fill(own, command.add_arguments, command.run)
     return parser
 
