@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,7 @@ def _by_key(values: Any, key: Callable[[Any], str], what: str) -> dict[str, Any]
 def _spec(part: _Part) -> TensorSpec:
     shape = tuple(part.items("shape"))
     known = [d for d in shape if d is not None]
-    if not all(_is_count(d) for d in known) or len(shape) > MAX_RANK or prod(known) >= LIMIT:
+    if not all(_is_count(d) for d in known) or len(shape) > MAX_RANK or math.prod(known) >= LIMIT:
         raise part.wrong("shape", "a shape: sizes from 0 on, or null where unknown")
     dtype = part.text("dtype")
     if dtype not in BITS:
@@ -215,7 +215,7 @@ def _spec(part: _Part) -> TensorSpec:
 def _quant(part: _Part) -> Quant:
     scale = tuple(_restored(value, part.where) for value in part.items("scale"))
     zero_point = tuple(part.items("zero_point"))
-    if not all(_is_number(value) for value in scale):
+    if not all(isinstance(value, float) or _is_number(value) for value in scale):
         raise part.wrong("scale", "an array of numbers")
     if not all(type(value) is int for value in zero_point):
         raise part.wrong("zero_point", "an array of whole numbers")
@@ -299,7 +299,7 @@ def _counts(part: _Part) -> Counts:
 
 def _measurement(part: _Part) -> Measurement:
     times = part.items("times")
-    if not all(_is_number(t) for t in times):
+    if not all(_is_number(t) and t < LIMIT for t in times):
         raise part.wrong("times", "an array of seconds")
     return Measurement(
         tuple(times),
@@ -351,7 +351,10 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LIMIT < value < LIMIT
+    """A number of a size that Python can print; infinities are written otherwise."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return type(value) is int and -LIMIT < value < LIMIT
 
 
 def _short(value: object) -> str:
