@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, ambiguous, as_tuple, is_canonical, plain
+from multiprof.adapters.torch.rules._common import Tensor, as_tuple, is_canonical, plain
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -27,11 +27,7 @@ def _format(t: Tracer, rank: int, x: Tensor) -> str:
         return ""
     if t.forced is not None:
         return order
-    if 0 in shape or x.dtype not in _FLOATS or not plain(t, x):
-        return ""
-    if (ambiguous(shape) or len(shape) == 5) and not is_canonical(x):
-        return ""
-    return order
+    return order if x.dtype in _FLOATS and 0 not in shape and plain(t, x) and is_canonical(x) else ""
 
 
 def _sizes(value: Any, rank: int) -> tuple[int, ...]:
@@ -108,6 +104,11 @@ def _max(
     return y, places
 
 
+def _too_large(rank: int, x: Tensor, kernel: tuple[int, ...]) -> bool:
+    """In three dimensions torch refuses to average over windows that are larger than the input."""
+    return rank == 3 and any(n < k for n, k in zip(x.shape[-3:], kernel, strict=True))
+
+
 def _mean(
     t: Tracer,
     rank: int,
@@ -120,11 +121,9 @@ def _mean(
     divisor: int | None,
 ) -> Any:
     made = _window(t, rank, x, kernel, stride, padding, 1, ceil_mode)
-    if made is None or divisor == 0:
+    if made is None or divisor == 0 or _too_large(rank, x, made[1]["kernel_size"]):
         return NotImplemented
     shape, attrs = made
-    if rank == 3 and any(n < k for n, k in zip(x.shape[-3:], attrs["kernel_size"], strict=True)):
-        return NotImplemented  # torch refuses a window that is larger than the input in three dimensions only
     attrs["count_include_pad"] = bool(count_include_pad)
     attrs["divisor"] = divisor
     y = t.new(shape, x.dtype)
@@ -138,7 +137,7 @@ def _p_norm(t: Tracer, rank: int, x: Tensor, p: Any, kernel: Any, stride: Any, c
     if not isinstance(kernel, int) and (rank == 1 or len(kernel) != rank):
         return NotImplemented  # torch's Python code unpacks it
     made = _window(t, rank, x, kernel, stride, 0, 1, ceil_mode)
-    if made is None or not is_canonical(x):
+    if made is None or _too_large(rank, x, made[1]["kernel_size"]):
         return NotImplemented
     shape, attrs = made
     attrs["p"] = p
@@ -155,9 +154,11 @@ def _adaptive(t: Tracer, op: str, rank: int, x: Tensor, output_size: Any, indice
     before = tuple(shape[-rank:])
     if isinstance(output_size, int):
         after = (output_size,) * rank
+    elif rank == 1:
+        after = _sizes(output_size, rank)
     else:
         after = tuple(n if size is None else size for n, size in zip(before, output_size, strict=True))
-    if min(after) < 1:
+    if min(after) < 1 or len(after) != rank:
         return NotImplemented
     attrs = {"input_size": before, "output_size": after, "data_format": order}
     result = (*shape[:-rank], *after)

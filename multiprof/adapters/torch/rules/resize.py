@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, ambiguous, is_canonical, plain
+from multiprof.adapters.torch.rules._common import Tensor, is_canonical, plain
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -56,9 +56,7 @@ def interpolate(
             return NotImplemented
     elif _INTERPOLATING.get(mode) != rank or (antialias and mode not in _FILTERED):
         return NotImplemented
-    if input.dtype not in _FLOATS or 0 in shape or not plain(t, input):
-        return NotImplemented
-    if (rank == 5 or ambiguous(shape)) and not is_canonical(input):
+    if input.dtype not in _FLOATS or 0 in shape or not plain(t, input) or not is_canonical(input):
         return NotImplemented
     made = _output(shape[2:], size, scale_factor, bool(recompute_scale_factor))
     if made is None or min(made[0]) < 1:
