@@ -72,7 +72,7 @@ class Tracer:
         self.stale: set[int] = set()  # ids of tensors written to on shapes alone: the values they hold are old
         self.twice = False  # the operation at hand is done for real as well
         self.base: dict[int, int] = {}  # id of a view -> id of the tensor whose storage it shares
-        self.families: dict[int, list[torch.Tensor]] = {}  # id of a base -> it and its views
+        self.families: dict[int, list[torch.Tensor]] = {}  # id of a base -> it and its views that may still be in use
         self.taken: dict[str, int] = {}
         self.frames: list[Frame] = [Frame(None, "", "", False)]
         self.source = ""
@@ -246,8 +246,9 @@ class Tracer:
             )
             outs[role] = spec
             key = id(tensor)
+            if key not in specs:  # once, or a write would make the tensor look as if the model still held it
+                alive.append(tensor)
             specs[key] = spec
-            alive.append(tensor)
             if weights and ins:
                 self.prepared.add(key)
             elif key in self.prepared:  # written in place by something that depends on the inputs
@@ -328,11 +329,12 @@ class Tracer:
         """
         old = self.spec(x)
         root = self.base.get(id(x), id(x))
-        family = self.families.get(root, ())
         others: list[torch.Tensor] = []
-        for tensor in family:
-            if tensor is not x and (id(tensor) == root or sys.getrefcount(tensor) > _OUR_REFERENCES):
-                others.append(tensor)
+        family = self.families.get(root)
+        if family is not None:
+            live = [t for t in family if t is x or id(t) == root or sys.getrefcount(t) > _OUR_REFERENCES]
+            others = [t for t in live if t is not x]
+            self.families[root] = live  # a view that the model let go cannot come back
         ins: dict[str, torch.Tensor | None] = dict(inputs)
         ins.setdefault(role, x)
         outs: dict[str, torch.Tensor] = {"y": x}

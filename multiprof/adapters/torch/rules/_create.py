@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._moves import format_strides
+from multiprof.adapters.torch.rules._moves import format_strides, is_ordinary, like_strides
 from multiprof.adapters.torch.tracer import META, Tracer
 
 Tensor = torch.Tensor
@@ -26,7 +26,18 @@ def keeps_values(t: Tracer, elements: int, dtype: torch.dtype, device: Any) -> b
     """Whether a new tensor is to be made for real; where the call is done for real as well, its shape is enough."""
     if t.forced is not None or t.twice or not is_small(elements, dtype):
         return False
-    return device is None or torch.device(device).type != "meta"
+    return not _is_meta(device)
+
+
+def _is_meta(device: Any) -> bool:
+    return device is not None and torch.device(device).type == "meta"
+
+
+def new_strides(t: Tracer, x: Tensor, memory_format: Any) -> tuple[int, ...]:
+    """Strides of a ``…_like`` tensor; raises `ValueError` where torch's kernels may differ."""
+    if t.forced is None and memory_format in (None, torch.preserve_format) and not is_ordinary(x):
+        raise ValueError(f"strides {x.stride()}")
+    return like_strides(x, memory_format)
 
 
 def create(
@@ -70,4 +81,7 @@ def literal(t: Tracer, real: Tensor, device: Any = None) -> Tensor:
         t.untraced(y)
     else:
         t.emit("constant", {}, {"y": y})
-    return t.carry(real, y) if keeps_values(t, real.numel(), real.dtype, device) else y
+    if t.forced is not None or not is_small(real.numel(), real.dtype) or _is_meta(device):
+        return y
+    t.carry(real, y)
+    return y if t.twice else real

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._strides import contiguous_strides, elementwise_strides, is_dense
+from multiprof.adapters.torch.rules._strides import contiguous_strides, elementwise_strides, is_canonical, is_dense
 from multiprof.adapters.torch.tracer import Tracer
 
 Tensor = torch.Tensor
@@ -53,22 +53,41 @@ def format_strides(shape: Sequence[int], memory_format: torch.memory_format | No
     step = 1
     for axis in (1, *range(rank - 1, 1, -1), 0):
         strides[axis] = step
-        step *= shape[axis] or 1
+        step *= shape[axis]
     return tuple(strides)
 
 
-def like(t: Tracer, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """A new tensor with the shape of ``x`` and the strides of a copy of it."""
+def is_ordinary(x: Tensor) -> bool:
+    """Whether all of torch's kernels agree on the strides of a result like ``x``: dense, no odd strides of sizes 1."""
+    return is_canonical(x) or (is_dense(x) and 1 not in x.shape and 0 not in x.shape)
+
+
+def like(t: Tracer, x: Tensor) -> Tensor:
+    """A new tensor with the shape and strides of ``x``; raises `ValueError` where kernels may differ."""
     if t.forced is not None:
         return t.forced.pop(0)
-    if x.is_contiguous():
-        return t.new_strided(x.shape, x.stride(), dtype or x.dtype)
-    return t.new_strided(x.shape, like_strides(x), dtype or x.dtype)
+    if not is_ordinary(x):
+        raise ValueError(f"strides {x.stride()}")
+    return t.new_strided(x.shape, x.stride(), x.dtype)
 
 
-def is_plain(x: Tensor) -> bool:
-    """A dense tensor without lazy conjugation, in the usual memory order."""
-    return x.layout is torch.strided and x.is_contiguous()
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def suggested_format(x: Tensor) -> torch.memory_format:
+    """c10's suggest_memory_format: channels last where the strides of an image or a volume look like it."""
+    rank = x.dim()
+    if rank not in _LAST:
+        return torch.contiguous_format
+    shape, strides = x.shape, x.stride()
+    if strides[1] == 0 or strides[1] > strides[-1]:
+        return torch.contiguous_format
+    least = 0
+    for axis in (1, *range(rank - 1, 1, -1), 0):
+        if shape[axis] == 0 or strides[axis] < least or (axis == 0 and least == strides[1]):
+            return torch.contiguous_format
+        least = strides[axis] * max(shape[axis], 1)
+    return _LAST[rank]
 
 
 def axis_of(axis: Any, rank: int) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 
 
 from multiprof.adapters.torch.rules._common import Tensor, as_tuple, normal_axes
-from multiprof.adapters.torch.rules._moves import Base, like
+from multiprof.adapters.torch.rules._moves import Base, like, made
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -23,6 +24,8 @@ def flipped(t: Tracer, x: Tensor, axes: tuple[int, ...]) -> Tensor:
 def flip(t: Tracer, input: Tensor, *dims: Any, **options: Any) -> Any:
     axes = options.get("dims", dims[0] if len(dims) == 1 else dims)
     axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    if t.forced is None and not input.dim():
+        return NotImplemented
     return flipped(t, input, normal_axes(axes, input.dim()) if axes else ())
 
 
@@ -41,31 +44,34 @@ def reversed_(t: Tracer, input: Tensor) -> Any:
     return flipped(t, input, (0,)) if input.dim() > 0 else input
 
 
-@rule("torch.rot90", "Tensor.rot90")
+@rule("torch.rot90", "Tensor.rot90", aten="rot90")
 def rot90(t: Tracer, input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Any:
     a, b = normal_axes(dims, input.dim())
     k %= 4
+    if t.forced is None and not is_canonical(input):
+        return NotImplemented
     if k == 0:
         y = like(t, input)
         t.emit("copy", {"x": input}, {"y": y})
         return y
     if k == 2:
         return flipped(t, input, (a, b))
-    if not input.is_contiguous():
-        return NotImplemented
-    y = flipped(t, input, (b,) if k == 1 else (a,))
+    y = t.temporary(input)
+    t.emit("flip", {"x": input}, {"y": y}, {"axis": (b,) if k == 1 else (a,)})
     perm = list(range(input.dim()))
     perm[a], perm[b] = b, a
-    return t.view("transpose", y, Base.transpose(y, a, b), {"perm": tuple(perm)})
+    return t.view("transpose", y, made(t, Base.transpose, y, a, b), {"perm": tuple(perm)})
 
 
 @rule("torch.roll", "Tensor.roll", aten="roll")
 def roll(t: Tracer, input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     shift = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
-    if not input.is_contiguous() or input.numel() == 0 or len(axes) != len(shift) or len(shift) == 0:
+    if t.forced is None and (not is_canonical(input) or input.numel() == 0 or not input.dim()):
         return NotImplemented
-    axes = tuple([normal_axes((axis,), input.dim())[0] for axis in axes])
+    if not shift or len(axes) != len(shift) and (axes or len(shift) != 1):
+        return NotImplemented
+    axes = tuple([normal_axes((axis,), input.dim())[0] for axis in axes])  # none: the elements as one row
     y = t.new(input.shape, input.dtype)
     t.emit("roll", {"x": input}, {"y": y}, {"axis": axes, "shift": shift})
     return y
@@ -77,7 +83,7 @@ def roll(t: Tracer, input: Tensor, shifts: Any, dims: Any = ()) -> Any:
 def _triangle(name: str, upper: bool) -> None:
     @rule(f"torch.{name}", f"Tensor.{name}", aten=name)
     def triangle(t: Tracer, input: Tensor, diagonal: int = 0) -> Any:
-        if input.dim() < 2 or (t.forced is None and not input.is_contiguous()):
+        if input.dim() < 2 or (t.forced is None and not is_canonical(input)):
             return NotImplemented
         y = t.new(input.shape, input.dtype)
         t.emit("triangle", {"x": input}, {"y": y}, {"diagonal": diagonal, "upper": upper})
@@ -97,12 +103,14 @@ _triangle("triu", True)
 # -- channels and space ------------------------------------------------------------------------------------------------
 
 
+def _is_usual(x: Tensor) -> bool:
+    return is_canonical(x) and x.numel() > 0
+
+
 @rule("torch.pixel_shuffle", aten="pixel_shuffle")
 def pixel_shuffle(t: Tracer, input: Tensor, upscale_factor: int) -> Any:
     r = upscale_factor
-    if input.dim() < 3 or r < 1 or input.shape[-3] % (r * r) or input.numel() == 0:
-        return NotImplemented
-    if t.forced is None and not input.is_contiguous():
+    if input.dim() < 3 or r < 1 or input.shape[-3] % (r * r) or (t.forced is None and not _is_usual(input)):
         return NotImplemented
     *batch, c, h, w = input.shape
     y = t.new((*batch, c // (r * r), h * r, w * r), input.dtype)
@@ -113,9 +121,9 @@ def pixel_shuffle(t: Tracer, input: Tensor, upscale_factor: int) -> Any:
 @rule("torch.pixel_unshuffle", aten="pixel_unshuffle")
 def pixel_unshuffle(t: Tracer, input: Tensor, downscale_factor: int) -> Any:
     r = downscale_factor
-    if input.dim() < 3 or r < 1 or input.shape[-2] % r or input.shape[-1] % r or input.numel() == 0:
+    if input.dim() < 3 or r < 1 or input.shape[-2] % r or input.shape[-1] % r:
         return NotImplemented
-    if t.forced is None and not input.is_contiguous():
+    if t.forced is None and not _is_usual(input):
         return NotImplemented
     *batch, c, h, w = input.shape
     y = t.new((*batch, c * r * r, h // r, w // r), input.dtype)
@@ -125,9 +133,9 @@ def pixel_unshuffle(t: Tracer, input: Tensor, downscale_factor: int) -> Any:
 
 @rule("torch.channel_shuffle", "torch.native_channel_shuffle", aten=("channel_shuffle", "native_channel_shuffle"))
 def channel_shuffle(t: Tracer, input: Tensor, groups: int) -> Any:
-    if input.dim() < 3 or groups < 1 or input.shape[1] % groups or input.numel() == 0:
-        return NotImplemented
-    if t.forced is None and not input.is_contiguous():
+    if t.forced is None and (
+        input.dim() < 3 or input.shape[1] % groups or groups in (1, input.shape[1]) or not _is_usual(input)  # else a view
+    ):
         return NotImplemented
     y = t.new(input.shape, input.dtype)
     t.emit("channel_shuffle", {"x": input}, {"y": y}, {"groups": groups})
@@ -173,6 +181,8 @@ def unfold(t: Tracer, input: Tensor, kernel_size: Any, dilation: Any = 1, paddin
             return NotImplemented
         kh, kw = attrs["kernel_size"]
         *batch, c, _, _ = input.shape
+        if c * kh == 1 and wide == 1:
+            return NotImplemented  # torch's meta kernel has other strides here than its CPU kernel
         y = t.new((*batch, c * kh * kw, high * wide), input.dtype)
     t.emit("unfold", {"x": input}, {"y": y}, attrs)
     return y

@@ -8,7 +8,7 @@ import torch
 
 from multiprof.adapters.torch.dtypes import NAMES
 from multiprof.adapters.torch.rules._common import Tensor, broadcast
-from multiprof.adapters.torch.rules._moves import Base, format_strides, like, like_strides, made
+from multiprof.adapters.torch.rules._moves import Base, like_strides, made, suggested_format
 from multiprof.adapters.torch.table import STAYING, lookup, rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -32,10 +32,7 @@ def resolved(t: Tracer, input: Tensor) -> Any:
 
 
 def copied(t: Tracer, x: Tensor, memory_format: Any = None) -> Tensor:
-    if memory_format is None or memory_format is torch.preserve_format:
-        y = like(t, x)
-    else:
-        y = t.new_strided(x.shape, format_strides(x.shape, memory_format), x.dtype)
+    y = t.new_strided(x.shape, like_strides(x, memory_format), x.dtype)
     t.emit("copy", {"x": x}, {"y": y})
     return y
 
@@ -54,6 +51,8 @@ def deepcopy(t: Tracer, input: Tensor, memo: Any) -> Any:
 
 @rule("Tensor.contiguous", aten="contiguous")
 def contiguous(t: Tracer, input: Tensor, memory_format: Any = torch.contiguous_format) -> Any:
+    if memory_format is torch.preserve_format:
+        return NotImplemented
     if input.is_contiguous(memory_format=memory_format):
         return input
     return copied(t, input, memory_format)
@@ -76,7 +75,7 @@ def converted(t: Tracer, x: Tensor, dtype: Any, copy: bool = False, memory_forma
         return cast(t, x, dtype, memory_format)
     if copy:
         return copied(t, x, memory_format)
-    if memory_format in (None, torch.preserve_format) or x.is_contiguous(memory_format=memory_format):
+    if memory_format in (None, torch.preserve_format) or suggested_format(x) is memory_format:
         return x
     return copied(t, x, memory_format)
 

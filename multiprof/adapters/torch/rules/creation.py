@@ -11,8 +11,8 @@ import torch
 from multiprof.adapters.torch.foreign import plain
 from multiprof.adapters.torch.mode import map_tensors, tensors_in
 from multiprof.adapters.torch.rules._common import Tensor
-from multiprof.adapters.torch.rules._create import create, literal
-from multiprof.adapters.torch.rules._moves import like_strides, number, sizes
+from multiprof.adapters.torch.rules._create import create, literal, new_strides
+from multiprof.adapters.torch.rules._moves import number, sizes
 from multiprof.adapters.torch.rules.copies import converted, copied
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import META, Tracer
@@ -41,7 +41,7 @@ def _factory(name: str, value: Any) -> None:
 
     @rule(f"torch.{name}_like", aten=f"{name}_like")
     def make_like(t: Tracer, input: Tensor, *, dtype: Any = None, memory_format: Any = None, **options: Any) -> Any:
-        stride = like_strides(input, memory_format)
+        stride = new_strides(t, input, memory_format)
         return filled(t, input.shape, value, dtype or input.dtype, stride=stride, **options)
 
     @rule(f"Tensor.new_{name}", aten=f"new_{name}")
@@ -71,7 +71,7 @@ def full(t: Tracer, size: Any, fill_value: Any, *, dtype: Any = None, **options:
 def full_like(
     t: Tracer, input: Tensor, fill_value: Any, *, dtype: Any = None, memory_format: Any = None, **options: Any
 ) -> Any:
-    stride = like_strides(input, memory_format)
+    stride = new_strides(t, input, memory_format)
     return filled(t, input.shape, _scalar(t, fill_value), dtype or input.dtype, stride=stride, **options)
 
 
@@ -134,6 +134,8 @@ def fill_(t: Tracer, input: Tensor, value: Any) -> Any:
 def arange(
     t: Tracer, start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, **options: Any
 ) -> Any:
+    if t.forced is not None:
+        return create(t, "arange", (), torch.int64, {}, torch.Tensor)
     start, end, step = (_scalar(t, n) for n in ((0, start, step) if end is None else (start, end, step)))
     whole = all(type(n) is int for n in (start, end, step))
     if not whole and not all(type(n) in (int, float) for n in (start, end, step)):

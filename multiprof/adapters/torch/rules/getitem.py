@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import torch
@@ -18,20 +17,29 @@ from multiprof.adapters.torch.tracer import META, Tracer
 
 _take = Base.__getitem__
 _EVERYTHING = slice(None)
-_INTEGERS = frozenset((torch.int64, torch.int32))
+_INDICES = frozenset((torch.int64, torch.int32, torch.bool))
+
+
+_NUMBERS = frozenset((int, type(None)))
+_BASIC = frozenset((int, type(None), type(Ellipsis)))
+
+
+def _is_basic(item: Any) -> bool:
+    """An index by position in plain Python."""
+    kind = type(item)
+    if kind is slice:
+        return type(item.stop) in _NUMBERS and type(item.start) in _NUMBERS and type(item.step) in _NUMBERS
+    return kind in _BASIC
 
 
 def _position(t: Tracer, item: Any) -> Any:
     """An index that chooses by position, as plain Python; ``NotImplemented`` for what torch reads in other ways."""
-    kind = type(item)
-    if kind is int or item is None or item is Ellipsis:
+    if _is_basic(item):
         return item
-    if kind is slice:
+    if type(item) is slice:
         bounds = (item.start, item.stop, item.step)
-        if any(isinstance(n, Tensor) for n in bounds):
-            return slice(*[int(t.value(n)) if isinstance(n, Tensor) else n for n in bounds])
-        return item
-    if kind is bool:
+        return slice(*[int(t.value(n)) if isinstance(n, Tensor) else n for n in bounds])
+    if type(item) is bool:
         return NotImplemented
     index = getattr(item, "__index__", None)
     return NotImplemented if index is None else index()
@@ -39,8 +47,8 @@ def _position(t: Tracer, item: Any) -> Any:
 
 def _text(item: Any) -> str:
     if type(item) is slice:
-        ends = ["" if n is None else str(n) for n in (item.start, item.stop)]
-        return ":".join(ends if item.step is None else [*ends, str(item.step)])
+        first, last = "" if item.start is None else item.start, "" if item.stop is None else item.stop
+        return f"{first}:{last}" if item.step is None else f"{first}:{last}:{item.step}"
     return "..." if item is Ellipsis else str(item)
 
 
@@ -55,19 +63,22 @@ class Parsed:
         self.axes = axes
 
 
-def _as_index(t: Tracer, item: Any) -> Any:
-    """An index tensor, or a flat list of numbers as one; else ``None``."""
-    if isinstance(item, Tensor):
-        return item
-    if type(item) is list and item and (all(type(n) is int for n in item) or all(type(n) is bool for n in item)):
-        return literal(t, torch.tensor(item))
-    return None
+def _as_index(t: Tracer, item: Any, alone: bool) -> Tensor | None:
+    """An index tensor, or a list of numbers or an array as one; ``None`` for what torch reads in other ways."""
+    if not isinstance(item, Tensor):
+        if alone and type(item) is list and not all(type(n) in (int, bool) for n in item):
+            return None  # read as a tuple, with a warning
+        real = torch.as_tensor(item)
+        if not real.numel():
+            real = real.long()
+        item = literal(t, real)
+    return item if item.dtype in _INDICES else None
 
 
 def parse(t: Tracer, x: Tensor, index: Any) -> Parsed | None:
     """Emit the view that the positions in ``index`` choose; ``None`` for an index that is left to torch."""
     items = index if type(index) is tuple else (index,)
-    plain = tuple([i if type(i) in _BASIC else _position(t, i) if not _is_tensor_like(i) else NotImplemented for i in items])
+    plain = tuple([NotImplemented if _is_tensor_like(i) else _position(t, i) for i in items])
     if not any(i is NotImplemented for i in plain):
         y = _take(x, plain)
         return Parsed(t.view("slice", x, y, {"index": ", ".join(map(_text, plain))}), [], [])
@@ -79,8 +90,8 @@ def parse(t: Tracer, x: Tensor, index: Any) -> Parsed | None:
     moving: list[tuple[int, Tensor]] = []  # single positions that are known as shapes only
     for item in items:
         if _is_tensor_like(item):
-            tensor = _as_index(t, item)
-            if tensor is None or tensor.dtype not in (*_INTEGERS, torch.bool):
+            tensor = _as_index(t, item, index is item)
+            if tensor is None:
                 return None
             if tensor.dim() == 0:
                 if tensor.dtype is torch.bool:
@@ -120,11 +131,8 @@ def parse(t: Tracer, x: Tensor, index: Any) -> Parsed | None:
     return Parsed(view, tensors, axes)
 
 
-_BASIC = frozenset((int, type(None), types.EllipsisType))
-
-
 def _is_tensor_like(item: Any) -> bool:
-    return isinstance(item, (Tensor, list))
+    return isinstance(item, (Tensor, list, tuple, range)) or getattr(item, "ndim", 0) > 0
 
 
 def _consumes(item: Any) -> int:
@@ -133,6 +141,9 @@ def _consumes(item: Any) -> int:
         return 0
     if isinstance(item, Tensor) and item.dtype is torch.bool:
         return item.dim()
+    if not isinstance(item, Tensor) and _is_tensor_like(item):
+        array = torch.as_tensor(item)
+        return array.dim() if array.dtype is torch.bool else 1
     return 1
 
 
@@ -174,9 +185,12 @@ def gather(t: Tracer, parsed: Parsed) -> Tensor:
 
 @rule("Tensor.__getitem__")
 def getitem(t: Tracer, input: Tensor, index: Any) -> Any:
-    if type(index) is int or type(index) is slice and type(index.stop) in (int, type(None)) and type(index.start) in (int, type(None)):
-        y = _take(input, index)
-        return t.view("slice", input, y, {"index": _text(index)})
+    items = index if type(index) is tuple else (index,)
+    for item in items:
+        if not _is_basic(item):
+            break
+    else:
+        return t.view("slice", input, _take(input, index), {"index": ", ".join(map(_text, items))})
     parsed = parse(t, input, index)
     if parsed is None:
         return NotImplemented

@@ -9,12 +9,17 @@ import torch
 from multiprof.adapters.torch.foreign import plain
 from multiprof.adapters.torch.rules._common import Tensor, broadcast
 from multiprof.adapters.torch.rules._moves import axis_of, like
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.getitem import Parsed
 from multiprof.adapters.torch.rules.shape import expanded
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _axis(x: Tensor, dim: int) -> int:
+    return axis_of(dim, max(x.dim(), 1))
 
 
 def _fits(x: Tensor, index: Tensor, axis: int) -> bool:
@@ -28,10 +33,8 @@ def _fits(x: Tensor, index: Tensor, axis: int) -> bool:
 
 @rule("torch.gather", "Tensor.gather", aten="gather")
 def gather(t: Tracer, input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Any:
-    if input.dim() == 0 or index.numel() == 0:
-        return NotImplemented
-    axis = axis_of(dim, input.dim())
-    if not _fits(input, index, axis):
+    axis = _axis(input, dim)
+    if t.forced is None and (not _fits(input, index, axis) or input.dim() == 0 or index.numel() == 0):
         return NotImplemented
     y = t.new(index.shape, input.dtype)
     t.emit("gather", {"x": input, "indices": index}, {"y": y}, {"axis": axis})
@@ -59,13 +62,14 @@ def take_along_dim(t: Tracer, input: Tensor, indices: Tensor, dim: int | None = 
 
 @rule("torch.index_select", "Tensor.index_select", aten="index_select")
 def index_select(t: Tracer, input: Tensor, dim: int, index: Tensor) -> Any:
-    if input.dim() == 0 or index.dim() > 1 or index.dtype not in (torch.int32, torch.int64):
-        return NotImplemented
-    if t.forced is None and not input.is_contiguous():
-        return NotImplemented
-    axis = axis_of(dim, input.dim())
+    axis = _axis(input, dim)
     shape = list(input.shape)
-    shape[axis] = index.numel()
+    if t.forced is None:
+        if input.dim() == 0 or index.dim() > 1 or index.dtype not in (torch.int32, torch.int64):
+            return NotImplemented
+        if not is_canonical(input):
+            return NotImplemented
+        shape[axis] = index.numel()
     y = t.new(shape, input.dtype)
     t.emit("gather", {"x": input, "indices": index}, {"y": y}, {"axis": axis})
     return y
@@ -73,7 +77,7 @@ def index_select(t: Tracer, input: Tensor, dim: int, index: Tensor) -> Any:
 
 @rule("torch.take", "Tensor.take", aten="take")
 def take(t: Tracer, input: Tensor, index: Tensor) -> Any:
-    if index.dtype is not torch.int64 or (t.forced is None and not index.is_contiguous()):
+    if t.forced is None and (index.dtype is not torch.int64 or not is_canonical(index) or not input.numel()):
         return NotImplemented
     y = t.new(index.shape, input.dtype)
     t.emit("gather", {"x": input, "indices": index}, {"y": y})
@@ -123,7 +127,7 @@ def _written(
     """Emit a write by index, into ``x`` or into a copy of it."""
     if in_place:
         return t.write(op, x, {"x": x, **inputs}, attrs)
-    y = like(t, x) if t.forced is not None or x.is_contiguous() else t.new(x.shape, x.dtype)
+    y = like(t, x)
     t.emit(op, {"x": x, **inputs}, {"y": y}, attrs)
     return y
 
@@ -142,7 +146,7 @@ def _both(name: str) -> Any:
     def register(function: Any) -> Any:
         @rule(f"torch.{name}", f"Tensor.{name}", aten=name)
         def copying(t: Tracer, input: Tensor, *args: Any, **kwargs: Any) -> Any:
-            if t.forced is None and not input.is_contiguous():
+            if t.forced is None and not is_canonical(input):
                 return NotImplemented
             return function(t, False, input, *args, **kwargs)
 
@@ -161,15 +165,13 @@ _REDUCTIONS = {"add": "sum", "multiply": "prod", "sum": "sum", "prod": "prod", "
 def _scatter(
     t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, source: Any, reduce: str | None = None
 ) -> Any:
-    if x.dim() == 0 or index.numel() == 0:
-        return NotImplemented
-    axis = axis_of(dim, x.dim())
-    if not _fits(x, index, axis):
+    axis = _axis(x, dim)
+    if t.forced is None and (not _fits(x, index, axis) or x.dim() == 0 or index.numel() == 0):
         return NotImplemented
     attrs: dict[str, Any] = {"axis": axis}
     inputs: dict[str, Tensor | None] = {"indices": index}
     if isinstance(source, Tensor):
-        if not _source_fits(x, index, source):
+        if t.forced is None and not _source_fits(x, index, source):
             return NotImplemented
         inputs["src"] = source
     else:
@@ -198,8 +200,10 @@ def scatter_reduce(
     return _scatter(t, in_place, x, dim, index, src, reduce)
 
 
-def _along(x: Tensor, dim: int, index: Tensor, source: Any) -> int | None:
+def _along(t: Tracer, x: Tensor, dim: int, index: Tensor, source: Any) -> int | None:
     """The axis of a write along which a vector of positions runs; ``None`` where torch has to judge."""
+    if t.forced is not None:
+        return _axis(x, dim)
     if x.dim() == 0 or index.dim() != 1 or index.dtype is not torch.int64:
         return None
     axis = axis_of(dim, x.dim())
@@ -213,7 +217,7 @@ def _along(x: Tensor, dim: int, index: Tensor, source: Any) -> int | None:
 
 @_both("index_copy")
 def index_copy(t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
-    axis = _along(x, dim, index, source)
+    axis = _along(t, x, dim, index, source)
     if axis is None:
         return NotImplemented
     return _written(t, in_place, "index_put", x, {"x0": index, "src": source}, {"axes": (axis,)})
@@ -221,16 +225,16 @@ def index_copy(t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, so
 
 @_both("index_add")
 def index_add(t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Any:
-    axis = _along(x, dim, index, source)
-    if axis is None or alpha != 1:
+    axis = _along(t, x, dim, index, source)
+    if axis is None or alpha != 1:  # times a constant: a multiplication, which torch makes a kernel of its own of
         return NotImplemented
     return _written(t, in_place, "index_put", x, {"x0": index, "src": source}, {"axes": (axis,), "reduce": "sum"})
 
 
 @_both("index_fill")
 def index_fill(t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, value: Any) -> Any:
-    axis = _along(x, dim, index, None)
-    if axis is None or (isinstance(value, Tensor) and (value.dim() or value.dtype is not x.dtype)):
+    axis = _along(t, x, dim, index, None)
+    if axis is None or (t.forced is None and isinstance(value, Tensor) and (value.dim() or value.dtype is not x.dtype)):
         return NotImplemented
     inputs: dict[str, Tensor | None] = {"x0": index}
     attrs: dict[str, Any] = {"axes": (axis,)}

@@ -8,29 +8,11 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.rules._common import Tensor
-from multiprof.adapters.torch.rules._moves import Base, axis_of, format_strides, number, sizes
+from multiprof.adapters.torch.rules._moves import Base, axis_of, format_strides, number, sizes, suggested_format
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.shape import at_least
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
-
-_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-
-def suggested_format(x: Tensor) -> torch.memory_format:
-    """c10's suggest_memory_format: channels last where the strides of an image or a volume look like it."""
-    rank = x.dim()
-    if rank not in _LAST or x.is_contiguous():
-        return torch.contiguous_format
-    shape, strides = x.shape, x.stride()
-    if strides[1] == 0:
-        return torch.contiguous_format
-    least = 0
-    for axis in (1, *range(rank - 1, 1, -1), 0):
-        if shape[axis] == 0 or strides[axis] < least or (axis == 0 and least == strides[1]):
-            return torch.contiguous_format
-        least = strides[axis] * max(shape[axis], 1)
-    return _LAST[rank]
-
 
 def _is_legacy_empty(x: Tensor) -> bool:
     """A one-dimensional tensor without elements joins with anything."""
@@ -39,26 +21,25 @@ def _is_legacy_empty(x: Tensor) -> bool:
 
 def joined(t: Tracer, tensors: Sequence[Tensor], dim: int) -> Any:
     """Emit the concatenation of ``tensors`` along ``dim``."""
-    parts = [x for x in tensors if not _is_legacy_empty(x)]
-    if not parts:
-        return NotImplemented
+    tensors = list(tensors)
+    parts = [x for x in tensors if not _is_legacy_empty(x)] or tensors
     first = parts[0]
     rank = first.dim()
     axis = axis_of(dim, rank)
     if t.forced is not None:
         y = t.forced.pop(0)
     else:
-        shape = list(first.shape)
-        rest = (*shape[:axis], *shape[axis + 1 :])
-        total = 0
         for x in tensors:
             if x.dtype is not first.dtype or x.layout is not torch.strided:
                 return NotImplemented
+        shape = list(first.shape)
+        total = 0
         for x in parts:
-            size = x.shape
-            if (*size[:axis], *size[axis + 1 :]) != rest:
-                return NotImplemented
+            size = list(x.shape)
             total += size[axis]
+            size[axis] = shape[axis]
+            if size != shape:
+                return NotImplemented
         shape[axis] = total
         formats = {suggested_format(x) for x in tensors}
         y = t.new_strided(shape, format_strides(shape, formats.pop()), first.dtype) if len(formats) == 1 else t.new(shape, first.dtype)
@@ -123,12 +104,15 @@ def padded(t: Tracer, x: Tensor, pad: Sequence[Any], mode: str, value: Any) -> A
     if t.forced is not None:
         y = t.forced.pop(0)
     else:
-        if not x.is_contiguous() or x.numel() == 0:
-            return NotImplemented
         shape = tuple([n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True)])
-        if min(shape, default=1) < 1:
+        if min(shape, default=1) < 1 or x.numel() == 0 or max(amounts, default=0) <= 0:
             return NotImplemented
-        y = t.new(shape, x.dtype)
+        if mode == "constant":
+            y = t.new_strided(shape, format_strides(shape, suggested_format(x)), x.dtype)
+        elif is_canonical(x):
+            y = t.new(shape, x.dtype)
+        else:
+            return NotImplemented
     attrs: dict[str, Any] = {"padding": tuple(pairs), "mode": mode}
     if mode == "constant":
         attrs["value"] = 0 if value is None else value

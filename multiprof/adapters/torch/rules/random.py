@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.rules._common import Tensor
-from multiprof.adapters.torch.rules._create import create
-from multiprof.adapters.torch.rules._moves import like, like_strides, number, sizes
+from multiprof.adapters.torch.rules._create import create, new_strides
+from multiprof.adapters.torch.rules._moves import like, number, sizes
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 from multiprof.ir import ALIAS_ROLE
@@ -42,7 +42,7 @@ def _factory(name: str, distribution: str) -> None:
         dtype = dtype or input.dtype
         if not dtype.is_floating_point:
             return NotImplemented
-        stride = like_strides(input, memory_format)
+        stride = new_strides(t, input, memory_format)
         return _draw(
             t, distribution, input.shape, dtype, lambda: function(input.shape, dtype=dtype), stride=stride, **options
         )
@@ -77,7 +77,7 @@ def randint_like(
     if high <= low:
         return NotImplemented
     dtype = dtype or input.dtype
-    stride = like_strides(input, memory_format)
+    stride = new_strides(t, input, memory_format)
     build = lambda: torch.randint(low, high, input.shape, dtype=dtype)  # noqa: E731  # as in every other rule here
     return _draw(t, "integers", input.shape, dtype, build, stride=stride, **options)
 
@@ -90,8 +90,13 @@ def randperm(t: Tracer, n: Any, *, dtype: Any = None, **options: Any) -> Any:
 
 @rule("torch.normal", aten="normal")
 def normal(t: Tracer, mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, **options: Any) -> Any:
-    if size is None or isinstance(mean, Tensor) or isinstance(std, Tensor):
-        return NotImplemented  # one distribution per element: arithmetic on tensors
+    parameters = [x for x in (mean, std) if isinstance(x, Tensor)]
+    if t.forced is not None and parameters:
+        y = t.forced.pop(0)
+        t.emit("random", {f"x{i}": x for i, x in enumerate(parameters)}, {"y": y}, {"distribution": "normal"})
+        return y
+    if size is None or parameters:
+        return NotImplemented  # a distribution for each element
     shape = sizes(t, (size,))
     return _draw(t, "normal", shape, dtype, lambda: torch.normal(mean, std, shape, dtype=dtype), generator, **options)
 

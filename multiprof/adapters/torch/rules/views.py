@@ -115,14 +115,40 @@ def linalg_diagonal(t: Tracer, A: Tensor, *, offset: int = 0, dim1: int = -2, di
     return diagonal(t, A, offset, dim1, dim2)
 
 
+def _copied_diagonal(t: Tracer, x: Tensor, offset: int, dim1: int, dim2: int) -> Tensor:
+    shape = () if t.forced is not None else Base.diagonal(x, offset, dim1, dim2).shape
+    y = t.new(shape, x.dtype)
+    t.emit("slice", {"x": x}, {"y": y}, {"index": f"diagonal({offset}, {dim1}, {dim2})"})
+    return y
+
+
 @rule("torch.diag", "Tensor.diag")
 def diag(t: Tracer, input: Tensor, diagonal: int = 0) -> Any:
-    if input.dim() != 2:
-        return NotImplemented  # of a vector: a matrix of zeros around it
-    part = Base.diagonal(input, diagonal)
-    y = t.new(part.shape, input.dtype)
-    t.emit("slice", {"x": input}, {"y": y}, {"index": f"diagonal({diagonal}, 0, 1)"})
-    return y
+    if input.dim() == 2:
+        return _copied_diagonal(t, input, diagonal, 0, 1)
+    return diag_embed(t, input, diagonal) if input.dim() == 1 else NotImplemented
+
+
+@rule("torch.diagonal_copy", aten="diagonal_copy")
+def diagonal_copy(t: Tracer, input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    return _copied_diagonal(t, input, offset, dim1, dim2)
+
+
+@rule("torch.diag_embed", "Tensor.diag_embed", aten="diag_embed")
+def diag_embed(t: Tracer, input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Zeros, with the input along a diagonal: a fill and a write."""
+    rank = input.dim() + 1
+    a, b = sorted((axis_of(dim1, rank), axis_of(dim2, rank)))
+    if input.dim() == 0 or a == b:
+        return NotImplemented
+    shape = list(input.shape[:-1])
+    size = input.shape[-1] + abs(offset)
+    shape[a:a] = [size]
+    shape[b:b] = [size]
+    y = t.new(shape, input.dtype)
+    t.emit("fill", {}, {"y": y}, {"value": 0})
+    part = {"index": f"diagonal({offset}, {dim1}, {dim2})"}
+    return t.write("index_put", y, {"x": y, "src": input}, part)
 
 
 @rule("torch.as_strided", "Tensor.as_strided", aten="as_strided")
