@@ -54,9 +54,10 @@ _TABLE: tuple[Op, ...] = (
     Op("conv_transpose", "deconvolution", "transposed convolution of any rank", ("x", "weight", "bias?"), ("y",), _CONV | {"output_padding": "tuple"}),
     Op("linear", "linear", "contraction with a weight", ("x", "weight", "bias?"), ("y",), {
         "in_features": "required: the contracted size", "out_features": "int", "equation": "einsum equation where it is not x·Wᵀ",
-        "path": "the whole sum's pairwise path, where it is one of its steps"}),
+        "path": "the whole sum's pairwise path, where it is one of its steps",
+        "groups": "int: the weight is a stack of so many matrices, and each row of x meets one of them"}),
     Op("matmul", "matmul", "product of two activations, batched over the leading dimensions", ("x0", "x1"), ("y",), {
-        "contracted": "required: the contracted size"}),
+        "contracted": "required: the contracted size", "groups": "int: x1 is a stack of so many matrices, and each row of x0 meets one of them"}),
     Op("einsum", "matmul", "one pairwise step of an Einstein sum of activations, or an Einstein sum of one operand", ("x*",), ("y",), {
         "equation": "required: explicit, lower and upper case letters, without spaces and ellipses, e.g. bij,bjk->bik",
         "path": "the whole sum's pairwise path, on each of its steps"}),

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.rules.linear import chain_order
 from multiprof.adapters.torch.tracer import Tracer
+from multiprof.ir import Parameter, TensorSpec
 
 
 def activation(*shape: int, dtype: torch.dtype = torch.float32, order: tuple[int, ...] | None = None) -> torch.Tensor:
@@ -287,3 +288,35 @@ def test_chain_matmul(compare: Any) -> None:
     assert checked.ops == ["matmul", "linear"]
     assert macs(checked.layers) == 2 * 30 * 3 + 2 * 3 * 40
     assert isinstance(compare(torch.chain_matmul, activation(2, 3), activation(2, 3)).error, RuntimeError)
+
+
+# -- grouped products ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("columns_first", [True, False])
+@pytest.mark.parametrize("features", [8, 24, 5])
+def test_grouped_products_as_the_cpu_answers_them(dtype: torch.dtype, columns_first: bool, features: int) -> None:
+    """torch's meta kernel takes bfloat16 alone; the CPU is the oracle."""
+    x = torch.zeros(10, 16, dtype=dtype)
+    experts = torch.zeros((3, features, 16), dtype=dtype).mT if columns_first else torch.zeros((3, 16, features), dtype=dtype)
+    ends = torch.tensor([2, 5, 10], dtype=torch.int32)
+    tracer = Tracer(torch.device("cpu"), real=False)
+    x_meta, ends_meta = activation(10, 16, dtype=dtype), activation(3, dtype=torch.int32)
+    owner = torch.nn.Parameter(torch.empty_strided(experts.shape, experts.stride(), dtype=dtype, device="meta"))
+    tracer.give_input(x_meta, "x")
+    tracer.give_input(ends_meta, "ends")
+    tracer.declare(owner, Parameter(TensorSpec(tuple(owner.shape), str(dtype).removeprefix("torch."), "experts")))
+    try:
+        expected = torch._grouped_mm(x, experts, offs=ends)
+    except RuntimeError:
+        assert features == 5 and not columns_first
+        with ShapeMode(tracer), pytest.raises(RuntimeError):
+            torch._grouped_mm(x_meta, owner, offs=ends_meta)
+        return
+    with torch.no_grad(), ShapeMode(tracer):
+        got = torch._grouped_mm(x_meta, owner, offs=ends_meta)
+    assert (got.shape, got.stride(), got.dtype) == (expected.shape, expected.stride(), expected.dtype)
+    (layer,) = tracer.layers
+    assert layer.op == "linear"
+    assert layer.attrs == {"in_features": 16, "out_features": features, "groups": 3}
