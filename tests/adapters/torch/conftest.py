@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
+from multiprof.adapters.torch.declared import Declarations, ModuleTree
 from multiprof.adapters.torch.mode import OperatorMode, ShapeMode, map_tensors, tensors_in
 from multiprof.adapters.torch.tracer import META, Tracer
 from multiprof.ir import ALIAS_ROLE, Layer, Parameter, TensorSpec
@@ -166,6 +167,9 @@ def run(mode: Callable[[Tracer], Any], function: Any, args: Any, kwargs: Mapping
     tracer = Checked()
     given_args, given_kwargs = copies((args, kwargs))
     tracer.given = tensors_in((given_args, given_kwargs))
+    if isinstance(function, torch.nn.Module):
+        tree = ModuleTree(function)
+        Declarations(tracer).declare(tree.modules, tree.paths)
     introduce(tracer, tracer.given)
     names = {spec.name for spec in tracer.specs.values()}
     with mode(tracer):
@@ -187,7 +191,7 @@ def run(mode: Callable[[Tracer], Any], function: Any, args: Any, kwargs: Mapping
 def compare_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Checked:
     """Call ``function`` under the rules and directly, and fail where the two differ.
 
-    Tensors among the arguments are copied for each run; those on meta become inputs, an ``nn.Parameter`` a declared
+    Tensors among the arguments are copied for each run (those of a module are not: give a module on meta); those on meta become inputs, an ``nn.Parameter`` a declared
     weight, a real tensor a carried one (the direct run is on meta, unless all of them are real). Compared are shape,
     stride, dtype and shared storage of every result, or type and text of the error. The layers must follow the
     vocabulary, and read nothing from nowhere.
@@ -208,6 +212,42 @@ def compare() -> Callable[..., Checked]:
 @pytest.fixture(scope="session")
 def compare_aten() -> Callable[..., Checked]:
     return compare_operators
+
+
+def trace_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Checked, list[Tensor]]:
+    """Call ``function`` under the rules alone, for what torch's meta kernels cannot do; the tensors it returned.
+
+    Of real floating-point arguments only the shapes are passed on, as in a reader; integers keep their values.
+    """
+
+    def shapes_only(tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point() or isinstance(tensor, torch.nn.Parameter):
+            return copy_of(tensor)
+        return as_meta(tensor)
+
+    args, kwargs = copies((args, kwargs), shapes_only)
+    tracer = Checked()
+    tracer.given = tensors_in((args, kwargs))
+    if isinstance(function, torch.nn.Module):
+        tree = ModuleTree(function)
+        Declarations(tracer).declare(tree.modules, tree.paths)
+    introduce(tracer, tracer.given)
+    names = {spec.name for spec in tracer.specs.values()}
+    with torch.no_grad(), ShapeMode(tracer):
+        tracer.result = function(*args, **kwargs)
+    for layer in tracer.layers:
+        assert_vocabulary(layer)
+    assert_linked(tracer, names)
+    results = tensors_in(tracer.result)
+    for tensor in results:
+        spec = tracer.specs[id(tracer.twins.get(id(tensor), tensor))]
+        assert (spec.shape, spec.dtype) == (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    return tracer, results
+
+
+@pytest.fixture(scope="session")
+def trace() -> Callable[..., tuple[Checked, list[Tensor]]]:
+    return trace_call
 
 
 class RandomTensors:

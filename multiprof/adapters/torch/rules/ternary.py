@@ -125,8 +125,14 @@ def _between_tensors(t: Tracer, x: Tensor, low: Tensor | None, high: Tensor | No
 @rule("Tensor.clamp_", "Tensor.clip_", "torch.clamp_", "torch.clip_", aten=("clamp_", "clip_"))
 def clamp_(t: Tracer, input: Tensor, min: Any = None, max: Any = None) -> Any:
     bounds = [b for b in (min, max) if b is not None]
-    if not bounds or any(isinstance(b, Tensor) for b in bounds):
+    if not bounds:
         return NotImplemented
+    if all(isinstance(b, Tensor) for b in bounds):
+        _same_floats(t, input, *bounds)
+        check_writable(t, input, input.dtype, tuple(bounds))
+        if min is not None:
+            t.write("maximum", input, {"x0": input, "x1": min}, None, "x0")
+        return input if max is None else t.write("minimum", input, {"x0": input, "x1": max}, None, "x0")
     attrs = {"min": min if min is None else number(min), "max": max if max is None else number(max)}
     if t.forced is None:
         check_writable(t, input, _limited(input, bounds))
