@@ -26,7 +26,7 @@ def embedding(
 ) -> Any:
     """``max_norm`` writes to the table first: that is left to torch."""
     rows = weight.shape[0]
-    if max_norm is not None or (padding_idx is not None and not -rows <= padding_idx < rows):
+    if max_norm is not None or (padding_idx and not -rows <= padding_idx < rows):
         return NotImplemented
     return torch_embedding(t, weight, input)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import torch
@@ -134,10 +135,11 @@ def _mean(
 def _p_norm(t: Tracer, rank: int, x: Tensor, p: Any, kernel: Any, stride: Any, ceil_mode: bool) -> Any:
     if not isinstance(p, (int, float)) or p == 0:
         return NotImplemented
-    if not isinstance(kernel, int) and (rank == 1 or len(kernel) != rank):
-        return NotImplemented  # torch's Python code unpacks it
+    finite = abs(p) != inf  # else torch takes the maximum instead of the mean
+    if not isinstance(kernel, int) and (len(kernel) != rank or (rank == 1 and finite)):
+        return NotImplemented  # torch's Python code unpacks it, or multiplies by it
     made = _window(t, rank, x, kernel, stride, 0, 1, ceil_mode)
-    if made is None or _too_large(rank, x, made[1]["kernel_size"]):
+    if made is None or (finite and _too_large(rank, x, made[1]["kernel_size"])):
         return NotImplemented
     shape, attrs = made
     attrs["p"] = p
