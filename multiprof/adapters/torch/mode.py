@@ -36,8 +36,8 @@ def map_tensors(function: Callable[[Tensor], Any], value: Any) -> Any:
         return kind([map_tensors(function, v) for v in value])
     if kind is dict:
         return {k: map_tensors(function, v) for k, v in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return kind(*[map_tensors(function, v) for v in value])
+    if isinstance(value, tuple) and hasattr(value, "_make"):  # not by calling it: a PackedSequence checks its arguments
+        return kind._make([map_tensors(function, v) for v in value])
     if isinstance(value, tuple) and kind is not torch.Size:
         # torch's own result types (torch.return_types.max …) take one iterable
         return kind([map_tensors(function, v) for v in value])

@@ -12,6 +12,8 @@ from multiprof.adapters.torch.declared import Declarations, ModuleTree
 from multiprof.adapters.torch.mode import tensors_in
 from multiprof.adapters.torch.tracer import Frame, Tracer
 
+_RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
+
 
 class Scopes:
     """Context manager that pushes a `Frame` for every running module.
@@ -26,7 +28,7 @@ class Scopes:
         self.declarations = declarations
         self.leaves = leaves
         self.calls: dict[int, int] = {}
-        self.kinds: dict[type, tuple[bool, str]] = {}  # class -> is it torch's own, the name it is claimed by
+        self.kinds: dict[type, tuple[bool, str]] = {}  # class -> does it name its layer, the name it is claimed by
         self.thread = get_ident()  # the hooks are the whole process's, the trace is this thread's
         self.classes: dict[str, str] = {}
 
@@ -57,7 +59,9 @@ class Scopes:
         known = self.kinds.get(kind)
         if known is None:
             name = f"torch.{kind.__module__}.{kind.__qualname__}"
-            known = (kind.__module__.startswith("torch.nn."), name if name in self.leaves else "")
+            # Recurrent modules make their initial states before the layers that count.
+            own = kind.__module__.startswith("torch.nn.") and not issubclass(kind, _RECURRENT)
+            known = (own, name if name in self.leaves else "")
             self.kinds[kind] = known
         own, claimed = known
         frame = Frame(module, path, label, own and not module._modules)

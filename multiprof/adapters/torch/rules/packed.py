@@ -10,7 +10,7 @@ import torch
 from multiprof.adapters.torch.rules._common import Tensor
 from multiprof.adapters.torch.rules._moves import Base
 from multiprof.adapters.torch.table import rule
-from multiprof.adapters.torch.tracer import META, RefusedError, Tracer
+from multiprof.adapters.torch.tracer import META, RefusedError, Tracer, ValueNeededError
 
 
 def _counts(t: Tracer, source: Tensor, values: Sequence[int], hint: str) -> Tensor:
@@ -20,12 +20,13 @@ def _counts(t: Tracer, source: Tensor, values: Sequence[int], hint: str) -> Tens
     return twin if t.twice else t.carry(torch.tensor(values, dtype=torch.int64), twin)
 
 
-def _refuse(function: Any, x: Tensor, *args: Any) -> None:
-    """Raise what torch raises for these values, which it looks at before any data."""
+def _refusal(function: Any, x: Tensor, *args: Any) -> Exception:
+    """What torch raises for these values; where it takes them after all, the model has to be run for real."""
     try:
-        function(torch.empty((1,), dtype=x.dtype).expand(x.shape), *args)
+        function(torch.zeros((1,), dtype=x.dtype).expand(x.shape), *args)
     except RuntimeError as error:
-        raise RefusedError(str(error)) from None
+        return RefusedError(str(error))
+    return ValueNeededError()
 
 
 @rule("_VF._pack_padded_sequence")
@@ -43,8 +44,7 @@ def pack_padded_sequence(t: Tracer, input: Tensor, lengths: Tensor, batch_first:
         and sizes[0] <= input.shape[axis]
     )
     if not fits or input.numel() == 0:
-        _refuse(torch._VF._pack_padded_sequence, input, known, batch_first)
-        return NotImplemented
+        raise _refusal(torch._VF._pack_padded_sequence, input, known, batch_first)
     y = t.new((sum(sizes), *input.shape[2:]), input.dtype)
     t.emit("index", {"x": input, "x0": lengths}, {"y": y}, {"axes": (axis,)}, "pack")
     running = [sum(size > step for size in sizes) for step in range(sizes[0])]
@@ -56,11 +56,11 @@ def pad_packed_sequence(
     t: Tracer, data: Tensor, batch_sizes: Tensor, batch_first: bool, padding_value: Any, total_length: int
 ) -> Any:
     """The sequences padded to one length, (T, N, *) in memory; and the lengths."""
-    sizes = t.value(batch_sizes).tolist()
+    known = t.value(batch_sizes)
+    sizes = known.tolist() if known.dim() == 1 and known.dtype is torch.int64 else []
     fits = bool(sizes) and min(sizes) > 0 and sizes == sorted(sizes, reverse=True) and sum(sizes) == data.shape[0]
     if not fits or 0 < total_length < len(sizes) or data.dim() < 1:
-        _refuse(torch._VF._pad_packed_sequence, data, t.value(batch_sizes), batch_first, padding_value, total_length)
-        return NotImplemented
+        raise _refusal(torch._VF._pad_packed_sequence, data, known, batch_first, padding_value, total_length)
     steps = total_length if total_length > 0 else len(sizes)
     y = torch.empty((steps, sizes[0], *data.shape[1:]), dtype=data.dtype, device=META)
     t.emit("fill", {}, {"y": y}, {"value": padding_value}, "padding")

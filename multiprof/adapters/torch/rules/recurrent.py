@@ -100,21 +100,21 @@ class Stack:
         return found
 
 
-def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by name: those of a packed sequence where weights do not stand third."""
-    packed = "data" in kwargs or "batch_sizes" in kwargs or (len(args) > 2 and isinstance(args[2], Tensor))
-    packed = packed or (len(args) > 1 and isinstance(args[1], Tensor) and isinstance(kwargs.get("hx"), (list, tuple)))
-    packed = packed or (len(args) > 3 and isinstance(args[3], (list, tuple)))
-    names = _PACKED if packed else _PADDED
-    named = dict(zip(names, args, strict=False)) | kwargs
-    if len(named) != len(names) or len(args) + len(kwargs) != len(names):
-        raise TypeError(f"arguments are {names}")
-    return named
+def _named(kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name, in the one of the two forms that they fit; raises `TypeError` where they fit neither."""
+    lists = (list, tuple)
+    for names in (_PADDED, _PACKED):
+        named = dict(zip(names, args, strict=False)) | kwargs
+        if len(args) + len(kwargs) != len(names) or named.keys() != set(names):
+            continue
+        if isinstance(named["params"], lists) and isinstance(named["hx"], lists if kind is LSTM else Tensor):
+            return named
+    raise TypeError(f"neither {_PADDED} nor {_PACKED}")
 
 
 def recurrent(t: Tracer, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Emit a stack of recurrent layers; the results are y, h and, for an LSTM, c."""
-    named = _named(args, kwargs)
+    named = _named(kind, args, kwargs)
     states = list(named["hx"]) if kind is LSTM else [named["hx"]]
     if len(states) != len(kind.states) or any(state.dim() != 3 for state in states):
         return NotImplemented
