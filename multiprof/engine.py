@@ -16,8 +16,9 @@ from multiprof.errors import (
     UnsupportedOpError,
 )
 from multiprof.ir import BITS, FOLDED, PREPARED, Graph, Layer, Mark
+from multiprof.layer_report import FREE, PRICED, UNSUPPORTED, LayerReport
 from multiprof.multiplicity import choose_branches, give_trips, multiplicities
-from multiprof.report import FREE, PRICED, UNSUPPORTED, LayerReport, Report
+from multiprof.report import Report
 from multiprof.structure import check
 
 Formulas = Mapping[str, "Formula | Sequence[Formula]"]

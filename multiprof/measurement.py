@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import fmean, median
 from typing import Any
 
 from multiprof.errors import UsageError
@@ -49,11 +48,11 @@ class Measurement:
 
     @property
     def median(self) -> float:
-        return median(self.times)
+        return self.quantile(0.5)
 
     @property
     def mean(self) -> float:
-        return fmean(self.times)
+        return math.fsum(self.times) / len(self.times)
 
     @property
     def minimum(self) -> float:

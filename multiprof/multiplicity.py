@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from multiprof.errors import UsageError
 from multiprof.ir import BRANCH, LOOP, Graph, Region
-from multiprof.report import UNSUPPORTED, LayerReport
+from multiprof.layer_report import UNSUPPORTED, LayerReport
 from multiprof.structure import enclosing
 
 

@@ -6,21 +6,28 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from multiprof import deserialize, memory, serialize, totals
+from multiprof import memory, totals
 from multiprof.cost import Counts
 from multiprof.errors import UsageError
 from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, Graph, Parameter
 from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport, Total
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak, Storage
-from multiprof.receptive_field import ReceptiveField, receptive_fields
+
+if TYPE_CHECKING:
+    from multiprof.receptive_field import ReceptiveField
 
 # `print(report)` shows this reporter; named, not imported, because reporters stand above reports.
 DEFAULT_REPORTER = "multiprof.reporters.table"
+
+
+def _part(name: str) -> ModuleType:
+    """A module that most analyses never need, loaded when it is: those named here take a third of the start-up time."""
+    return importlib.import_module(name)
 
 
 @dataclass(repr=False)
@@ -49,7 +56,7 @@ class Report:
         return f"<Report {self.name}: {len(self.layers)} layers, {self.macs} macs, coverage {self.coverage:.1%}>"
 
     def __str__(self) -> str:
-        return str(importlib.import_module(DEFAULT_REPORTER).render(self))
+        return str(_part(DEFAULT_REPORTER).render(self))
 
     # the model
 
@@ -69,7 +76,7 @@ class Report:
     @property
     def digest(self) -> str:
         """SHA-256 of the structure: ops, attributes, shapes and links; neither names, weights nor the file."""
-        return serialize.digest(self.graph)
+        return str(_part("multiprof.serialize").digest(self.graph))
 
     @property
     def batch(self) -> int | None:
@@ -295,13 +302,14 @@ class Report:
         """The layer of that name; `UsageError` with the nearest names when there is none."""
         if name in self._rows:
             return self._rows[name]
-        near = get_close_matches(name, self._rows, n=3, cutoff=0.5)
+        near = _part("difflib").get_close_matches(name, self._rows, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UsageError(f"{self.name} has no layer {name!r}{hint}")
 
     @cached_property
     def _receptive_fields(self) -> dict[str, ReceptiveField]:
-        return receptive_fields(self.graph)
+        fields: dict[str, ReceptiveField] = _part("multiprof.receptive_field").receptive_fields(self.graph)
+        return fields
 
     def receptive_field(self, name: str) -> ReceptiveField | None:
         """What an output element of the layer sees of the input; ``None`` where that is no window."""
@@ -311,21 +319,22 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values, derived totals included."""
-        return serialize.dump(self)
+        data: dict[str, Any] = _part("multiprof.serialize").dump(self)
+        return data
 
     @classmethod
     def from_dict(cls, data: object) -> Report:
         """The report that `to_dict` wrote; `ReportError` says what is wrong with anything else."""
-        return cls(**deserialize.parse(data))
+        return cls(**_part("multiprof.deserialize").parse(data))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the report as JSON; `ReportError` when that fails."""
-        serialize.write(self.to_dict(), path)
+        _part("multiprof.serialize").write(self.to_dict(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:
         """The report that `save` wrote; `ReportError` names the file and what is wrong with it."""
-        return cls(**deserialize.read(path))
+        return cls(**_part("multiprof.deserialize").read(path))
 
 
 def _sum_or_none(sizes: Iterable[int | None]) -> int | None:
@@ -337,15 +346,4 @@ def _sum_or_none(sizes: Iterable[int | None]) -> int | None:
     return total
 
 
-__all__ = [
-    "COUNTED",
-    "FREE",
-    "PRICED",
-    "STATES",
-    "UNSUPPORTED",
-    "LayerReport",
-    "Peak",
-    "ReceptiveField",
-    "Report",
-    "Total",
-]
+__all__ = ["COUNTED", "FREE", "PRICED", "STATES", "UNSUPPORTED", "LayerReport", "Peak", "Report", "Total"]

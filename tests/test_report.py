@@ -18,7 +18,8 @@ from multiprof.errors import UsageError
 from multiprof.ir import BUFFER, CONSTANT, FOLDED, Layer, Mark
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak
-from multiprof.report import ReceptiveField, Report
+from multiprof.receptive_field import ReceptiveField
+from multiprof.report import Report
 from multiprof.testing.graphs import GraphBuilder
 
 
