@@ -109,10 +109,11 @@ class Arguments:
         self.made_up.append(name)
         if dtype in _FLOATING:
             if self._generator is None:
-                self._generator = torch.Generator().manual_seed(_SEED)
+                self._generator = torch.Generator("cpu").manual_seed(_SEED)
             kind = torch.float64 if dtype is torch.float64 else torch.float32
-            return torch.randn(shape, generator=self._generator, dtype=kind).to(dtype)
-        return torch.ones(shape, dtype=dtype)
+            values = torch.randn(shape, generator=self._generator, dtype=kind, device="cpu")
+            return values.to(self.tracer.device, dtype)
+        return torch.ones(shape, dtype=dtype, device=self.tracer.device)
 
 
 _FLOATING = frozenset(dtype for dtype, name in NAMES.items() if name.startswith(("float", "bfloat", "complex")))

@@ -143,6 +143,9 @@ class _Reading:
             with ExitStack() as stack:
                 stack.enter_context(torch.no_grad())
                 stack.enter_context(_eager_stance())
+                if torch.get_default_device().type != "cpu":
+                    # Under `with torch.device("meta")` the small tensors whose values are kept would have none.
+                    stack.enter_context(self.tracer.device)
                 stack.enter_context(self.scopes)
                 stack.enter_context(ShapeMode(tracer))
                 result = self.model(*args, **kwargs)
