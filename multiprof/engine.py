@@ -167,7 +167,12 @@ def _shape_reason(layer: Layer, formula: Formula, error: Exception) -> str:
 
 
 def _multiply(row: LayerReport, trips: int | None, reason: str) -> None:
-    """Turn the cost of one run into that of all; with an unknown number of runs only what is free keeps its cost."""
+    """Turn the cost of one run into that of all; with an unknown number of runs only what is free keeps its cost.
+
+    What is prepared runs once, ahead of time, whatever loop it stands in.
+    """
+    if row.state == PREPARED:
+        return
     row.trips = trips
     if trips == 1:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from multiprof.cost import Cost, Counts, Formula, formula, free
 from multiprof.engine import price
 from multiprof.errors import UsageError
-from multiprof.ir import TensorSpec
+from multiprof.ir import PREPARED, Mark, TensorSpec
 from multiprof.report import Report
 from multiprof.testing.graphs import GraphBuilder
 
@@ -76,6 +77,17 @@ def test_unknown_trips_have_no_cost_and_say_how_to_give_them() -> None:
     assert given.macs == 241
     assert given.graph.regions["decode"].trips == 6
     assert net.regions["decode"].trips is None
+
+
+@pytest.mark.parametrize("trips", [None, 9])
+def test_what_is_prepared_runs_once_whatever_loop_it_stands_in(trips: int | None) -> None:
+    net = Net()
+    net.region("loop", "loop", trips=trips)
+    net.work(10, "loop", "ahead")
+    graph = replace(net.graph(), marks={"ahead": Mark(PREPARED, "weights alone")})
+    report = price(graph, FORMULAS)
+    assert (report.layers[0].state, report.layers[0].trips, report.layers[0].macs) == ("prepared", 1, 10)
+    assert report.coverage == 1
 
 
 def test_given_trips_replace_those_of_the_model() -> None:
