@@ -114,8 +114,8 @@ _TABLE: tuple[Op, ...] = (
         "scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand", "fmod": "bool: the sign is that of x0, as in C"}),
     Op("cast", "elementwise", "conversion to another dtype", ("x",), ("y",), {"dtype": "target dtype"}),
     # reductions; n, the number of elements reduced into one output, is |x|/|y|
-    Op("variance", "reduction", "variance", ("x",), ("y",), _AXES | {"correction": "number"}),
-    Op("std", "reduction", "standard deviation", ("x",), ("y",), _AXES | {"correction": "number"}),
+    Op("variance", "reduction", "variance; the mean comes with it", ("x",), ("y", "mean?"), _AXES | {"correction": "number"}),
+    Op("std", "reduction", "standard deviation; the mean comes with it", ("x",), ("y", "mean?"), _AXES | {"correction": "number"}),
     Op("norm", "reduction", "vector norm", ("x",), ("y",), _AXES | {"ord": "number, inf, -inf"}),
     # resizing and layout
     Op("resize", "resize", "interpolation to another size", ("x",), ("y",), {

@@ -191,10 +191,10 @@ def run(mode: Callable[[Tracer], Any], function: Any, args: Any, kwargs: Mapping
 def compare_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Checked:
     """Call ``function`` under the rules and directly, and fail where the two differ.
 
-    Tensors among the arguments are copied for each run (those of a module are not: give a module on meta); those on meta become inputs, an ``nn.Parameter`` a declared
-    weight, a real tensor a carried one (the direct run is on meta, unless all of them are real). Compared are shape,
-    stride, dtype and shared storage of every result, or type and text of the error. The layers must follow the
-    vocabulary, and read nothing from nowhere.
+    Tensors among the arguments are copied for each run; those on meta become inputs, an ``nn.Parameter`` a declared
+    weight, a real tensor a carried one (the direct run is on meta, unless all of them are real). The weights of a
+    module are taken as they are: give a module on meta. Compared are shape, stride, dtype and shared storage of every
+    result, or type and text of the error. The layers must follow the vocabulary, and read nothing from nowhere.
     """
     return run(ShapeMode, function, args, kwargs)
 
