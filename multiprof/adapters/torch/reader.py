@@ -6,6 +6,7 @@ import copy
 import gc
 import sys
 import traceback
+import warnings
 from contextlib import ExitStack
 from typing import Any
 
@@ -241,9 +242,13 @@ def _first_line(error: BaseException) -> str:
 
 def _eager_stance() -> Any:
     """Inside a trace a compiled submodule runs its own Python code instead of being compiled on meta tensors."""
+    stack = ExitStack()
     if "torch._dynamo" in sys.modules:
-        return torch.compiler.set_stance("force_eager")
-    return ExitStack()
+        stack.enter_context(warnings.catch_warnings())
+        # Hooks that fire for the compiled module and once more for the original behind it: two frames, one scope each.
+        warnings.filterwarnings("ignore", message="Using `torch.compile\\(module\\)` when there are global hooks")
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+    return stack
 
 
 _LONG = 200  # characters of an error that are quoted
