@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multiprof.adapters.torch.foreign import emit_foreign, foreign_name
-from multiprof.adapters.torch.table import ATEN, RULES, STAYING, Direct, passthrough
+from multiprof.adapters.torch.table import ATEN, RULES, STAYING, WHOLE, Direct, passthrough
 from multiprof.adapters.torch.tracer import META, RefusedError, Tracer, ValueNeededError
 
 Tensor = torch.Tensor
@@ -63,6 +64,8 @@ class ShapeMode(TorchFunctionMode):
             rule = RULES.get(func)
         except TypeError:  # an unhashable callable
             rule = None
+        if rule is None and type(func) is OpOverload:
+            rule = WHOLE.get(f"{func.namespace}.{func._opname}")
         if rule is passthrough:
             return func(*args, **kwargs)
         tracer = self.tracer
@@ -158,7 +161,6 @@ class ShapeMode(TorchFunctionMode):
         return tracer.real or (tensor.numel() <= SMALL and not isinstance(tensor, torch.nn.Parameter))
 
     def _with_values(self, func: Any, rule: Any, args: Any, kwargs: Any) -> Any:
-        tracer = self.tracer
         if all(self._runnable(t) for t in tensors_in((args, kwargs))):
             return self._twice(func, rule, args, kwargs)
         swap = self._swap
@@ -197,7 +199,7 @@ class ShapeMode(TorchFunctionMode):
 
     @staticmethod
     def _here(func: Any, args: Any, kwargs: Any) -> Any:
-        """Call ``func`` with the values on the CPU, where carried tensors stay while everything else has only shapes."""
+        """Call ``func`` with the values on the CPU, where carried tensors stay while all others have only shapes."""
         func = STAYING.get(func, func)
         if kwargs.get("device") is not None:
             kwargs = {**kwargs, "device": CPU}

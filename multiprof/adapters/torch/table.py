@@ -24,6 +24,9 @@ RULES: dict[Any, Any] = {}
 STAYING: dict[Any, Callable[..., Any]] = {}
 # Keyed by "namespace.operator" without the overload: looking an operator up in torch.ops costs 30 µs, a string nothing.
 ATEN: dict[str, Rule] = {}
+# Operators that torch takes apart before an operator mode sees them, under the same keys: where a model calls such an
+# operator itself, as exported programs do, the torch function's rule answers.
+WHOLE: dict[str, Rule] = {}
 
 _ROOTS: dict[str, Any] = {
     "torch": torch,
@@ -86,10 +89,11 @@ def let_pass(*functions: str) -> None:
             RULES[target] = passthrough
 
 
-def rule(*functions: str, aten: tuple[str, ...] | str = ()) -> Callable[[Rule], Rule]:
+def rule(*functions: str, aten: tuple[str, ...] | str = (), whole: bool = False) -> Callable[[Rule], Rule]:
     """Register a rule for torch callables by name (``torch.conv2d``, ``F.relu``, ``Tensor.add`` …), aliases included.
 
-    ``aten`` names the aten operators with the same signature, for which the rule serves as well.
+    ``aten`` names the aten operators with the same signature, for which the rule serves as well; ``whole`` says that
+    a model's own call of one is to be answered before torch takes it apart.
     """
 
     def register(function: Rule) -> Rule:
@@ -103,6 +107,8 @@ def rule(*functions: str, aten: tuple[str, ...] | str = ()) -> Callable[[Rule], 
             if name in ATEN:
                 raise AssertionError(f"two rules for aten.{name}")
             ATEN[f"aten.{name}"] = function
+            if whole:
+                WHOLE[f"aten.{name}"] = function
         return function
 
     return register

@@ -134,6 +134,25 @@ def test_packed_stacks_answer_as_the_processor(name: str, trace: Any) -> None:
         assert all(layer.attrs["steps"] == sum(call.lengths) for layer in found)
 
 
+def test_operators_within_torch_are_recorded_whole(compare_aten: Any) -> None:
+    """Under inference_mode torch hands the operator over as it is, with the results made."""
+    for name in GATES:
+        for seed in range(6):
+            call = Call(random.Random(seed), name)
+            with torch.inference_mode():
+                checked = compare_aten(getattr(torch, name), *call.args())
+            assert checked.kernel_calls == 1
+            assert checked.ops.count(LAYER_OPS[name]) == call.layers * call.directions
+
+
+def test_operators_of_exported_programs_are_answered_whole(compare: Any) -> None:
+    for name in GATES:
+        call = Call(random.Random(name), name)
+        checked = compare(getattr(torch.ops.aten, name).input, *call.args())
+        assert checked.by_rule
+        assert checked.ops.count(LAYER_OPS[name]) == call.layers * call.directions
+
+
 def broken(rng: random.Random, name: str) -> list[Any]:
     """A call with one argument that does not fit."""
     call = Call(rng, name)

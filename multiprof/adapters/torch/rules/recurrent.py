@@ -199,22 +199,22 @@ def _pieces(t: Tracer, state: Tensor) -> list[Tensor]:
     return pieces
 
 
-@rule("torch.lstm", aten="lstm")
+@rule("torch.lstm", aten="lstm", whole=True)
 def lstm(t: Tracer, *args: Any, **kwargs: Any) -> Any:
     return recurrent(t, LSTM, args, kwargs)
 
 
-@rule("torch.gru", aten="gru")
+@rule("torch.gru", aten="gru", whole=True)
 def gru(t: Tracer, *args: Any, **kwargs: Any) -> Any:
     return recurrent(t, GRU, args, kwargs)
 
 
-@rule("torch.rnn_tanh", aten="rnn_tanh")
+@rule("torch.rnn_tanh", aten="rnn_tanh", whole=True)
 def rnn_tanh(t: Tracer, *args: Any, **kwargs: Any) -> Any:
     return recurrent(t, RNN_TANH, args, kwargs)
 
 
-@rule("torch.rnn_relu", aten="rnn_relu")
+@rule("torch.rnn_relu", aten="rnn_relu", whole=True)
 def rnn_relu(t: Tracer, *args: Any, **kwargs: Any) -> Any:
     return recurrent(t, RNN_RELU, args, kwargs)
 
@@ -257,7 +257,7 @@ def cell(
     return tuple(results) if kind is LSTM else results[0]
 
 
-@rule("torch.lstm_cell", aten="lstm_cell")
+@rule("torch.lstm_cell", aten="lstm_cell", whole=True)
 def lstm_cell(
     t: Tracer,
     input: Tensor,
@@ -271,7 +271,7 @@ def lstm_cell(
 
 
 def _register_cell(name: str, kind: Kind) -> None:
-    @rule(f"torch.{name}", aten=name)
+    @rule(f"torch.{name}", aten=name, whole=True)
     def one_step(
         t: Tracer,
         input: Tensor,
