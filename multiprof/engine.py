@@ -188,10 +188,9 @@ def _multiply(row: LayerReport, trips: int | None, reason: str) -> None:
 
 def dot_dtypes(layer: Layer) -> tuple[str, str, str]:
     """Types of the two operands of a layer's dot products and of the accumulator: the layer's first two inputs."""
-    specs = iter((*layer.inputs.values(), *layer.outputs.values()))
+    specs = iter((layer.inputs or layer.outputs).values())
     left = next(specs, None)
-    right = next(specs, left) if len(layer.inputs) > 1 else left
-    return _products(left.dtype if left else "", right.dtype if right else "")
+    return ("", "", "") if left is None else _products(left.dtype, next(specs, left).dtype)
 
 
 @cache
