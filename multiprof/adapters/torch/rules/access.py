@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.rules._common import Tensor
-from multiprof.adapters.torch.table import direct, let_pass, rule
+from multiprof.adapters.torch.table import RULES, direct, let_pass, passthrough, rule
 from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
 
 # -- no data -----------------------------------------------------------------------------------------------------------
@@ -42,6 +42,7 @@ let_pass(
     ),
 )
 
+RULES[torch._C._set_grad_enabled] = passthrough  # what torch.no_grad() calls arrives in a function mode as well
 
 # -- the device --------------------------------------------------------------------------------------------------------
 

@@ -136,7 +136,10 @@ def arange(
 ) -> Any:
     if t.forced is not None:
         return create(t, "arange", (), torch.int64, {}, torch.Tensor)
-    start, end, step = (_scalar(t, n) for n in ((0, start, step) if end is None else (start, end, step)))
+    given = (0, start, step) if end is None else (start, end, step)
+    start, end, step = (_scalar(t, n) for n in given)
+    if dtype is not None and all(type(n) in (int, float) and n == n // 1 for n in (start, end, step)):
+        start, end, step = int(start), int(end), int(step)
     whole = all(type(n) is int for n in (start, end, step))
     if not whole and not all(type(n) in (int, float) for n in (start, end, step)):
         return NotImplemented

@@ -9,11 +9,11 @@ import torch
 from multiprof.adapters.torch.foreign import plain
 from multiprof.adapters.torch.rules._common import Tensor, broadcast
 from multiprof.adapters.torch.rules._moves import axis_of, like
-from multiprof.adapters.torch.rules._strides import is_canonical
+from multiprof.adapters.torch.rules._strides import elementwise_strides, is_canonical
 from multiprof.adapters.torch.rules.getitem import Parsed
 from multiprof.adapters.torch.rules.shape import expanded
 from multiprof.adapters.torch.table import rule
-from multiprof.adapters.torch.tracer import Tracer
+from multiprof.adapters.torch.tracer import META, Tracer
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
@@ -60,6 +60,17 @@ def take_along_dim(t: Tracer, input: Tensor, indices: Tensor, dim: int | None = 
     return y
 
 
+def picked(t: Tracer, x: Tensor, shape: list[int], axes: tuple[int, ...]) -> Tensor:
+    """The result of picking along ``axes``: the other dimensions keep their order in memory."""
+    if t.forced is not None or is_canonical(x):
+        return t.new(shape, x.dtype)
+    if 1 in shape or 1 in x.shape:
+        raise ValueError("strides of dimensions of size 1, in which kernels differ")
+    seen = [0 if axis in axes else stride for axis, stride in enumerate(x.stride())]
+    restrided = torch.empty_strided(shape, seen, dtype=x.dtype, device=META)
+    return t.new_strided(shape, elementwise_strides([restrided], shape), x.dtype)
+
+
 @rule("torch.index_select", "Tensor.index_select", aten="index_select")
 def index_select(t: Tracer, input: Tensor, dim: int, index: Tensor) -> Any:
     axis = _axis(input, dim)
@@ -67,10 +78,8 @@ def index_select(t: Tracer, input: Tensor, dim: int, index: Tensor) -> Any:
     if t.forced is None:
         if input.dim() == 0 or index.dim() > 1 or index.dtype not in (torch.int32, torch.int64):
             return NotImplemented
-        if not is_canonical(input):
-            return NotImplemented
         shape[axis] = index.numel()
-    y = t.new(shape, input.dtype)
+    y = picked(t, input, shape, (axis,))
     t.emit("gather", {"x": input, "indices": index}, {"y": y}, {"axis": axis})
     return y
 

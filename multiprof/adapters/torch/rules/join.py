@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.rules._common import Tensor
-from multiprof.adapters.torch.rules._moves import Base, axis_of, format_strides, number, sizes, suggested_format
+from multiprof.adapters.torch.rules._moves import Base, axis_of, format_strides, is_ordinary, number, sizes, suggested_format
 from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.shape import at_least
 from multiprof.adapters.torch.table import rule
@@ -93,10 +93,9 @@ def column_stack(t: Tracer, tensors: Any) -> Any:
 # -- pad ---------------------------------------------------------------------------------------------------------------
 
 
-def padded(t: Tracer, x: Tensor, pad: Sequence[Any], mode: str, value: Any) -> Any:
+def padded(t: Tracer, x: Tensor, amounts: Sequence[int], mode: str, value: Any) -> Any:
     """Emit padding given in torch's order: the last dimension first, (before, after) each."""
     rank = x.dim()
-    amounts = [number(t, n) for n in pad]
     if len(amounts) % 2 or len(amounts) > 2 * rank:
         return NotImplemented
     pairs = [(0, 0)] * (rank - len(amounts) // 2)
@@ -105,9 +104,13 @@ def padded(t: Tracer, x: Tensor, pad: Sequence[Any], mode: str, value: Any) -> A
         y = t.forced.pop(0)
     else:
         shape = tuple([n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True)])
-        if min(shape, default=1) < 1 or x.numel() == 0 or max(amounts, default=0) <= 0:
+        if min(shape, default=1) < 1 or x.numel() == 0:
             return NotImplemented
-        if mode == "constant":
+        if max(amounts, default=0) <= 0:  # torch makes a clone
+            if any(amounts) or not is_ordinary(x):
+                return NotImplemented
+            y = t.new_strided(shape, x.stride(), x.dtype)
+        elif mode == "constant":
             y = t.new_strided(shape, format_strides(shape, suggested_format(x)), x.dtype)
         elif is_canonical(x):
             y = t.new(shape, x.dtype)
@@ -122,6 +125,7 @@ def padded(t: Tracer, x: Tensor, pad: Sequence[Any], mode: str, value: Any) -> A
 
 @rule("F.pad")
 def pad(t: Tracer, input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+    pad = [number(t, n) for n in pad]
     if mode == "constant":
         return padded(t, input, pad, mode, value)
     spatial = len(pad) // 2
@@ -138,7 +142,7 @@ def pad(t: Tracer, input: Tensor, pad: Any, mode: str = "constant", value: Any =
 
 @rule("torch.constant_pad_nd", aten="constant_pad_nd")
 def constant_pad_nd(t: Tracer, input: Tensor, pad: Any, value: Any = 0) -> Any:
-    return padded(t, input, pad, "constant", value)
+    return padded(t, input, [number(t, n) for n in pad], "constant", value)
 
 
 @rule(aten=("reflection_pad1d", "reflection_pad2d", "reflection_pad3d"))

@@ -107,6 +107,8 @@ def _in_place(name: str, op: str) -> None:
     def attrs(y: Tensor, args: tuple[Any, ...]) -> dict[str, Any]:
         if op == "reshape":
             return {"shape": tuple(y.shape)}
+        if op == "slice":
+            return {"index": f"as_strided({tuple(y.shape)}, {y.stride()}, {y.storage_offset()})"}
         return {"perm": swapped(y.dim(), *(args or (0, -1)))}
 
     @rule(f"Tensor.{name}", aten=name)
@@ -130,5 +132,6 @@ def _in_place(name: str, op: str) -> None:
 
 for _name in ("squeeze_", "unsqueeze_"):
     _in_place(_name, "reshape")
+_in_place("as_strided_", "slice")
 for _name in ("t_", "transpose_", "swapaxes_", "swapdims_"):
     _in_place(_name, "transpose")
