@@ -47,11 +47,13 @@ def operands(random_tensors: Any, rank: int, groups: int, transposed: bool) -> t
     return x, w, b
 
 
-def is_sensible(rank: int, given: dict[str, Any]) -> bool:
+def is_sensible(rank: int, bias: Any, y: torch.Tensor, given: dict[str, Any]) -> bool:
     """Whether torch's CPU kernels take the arguments; its meta kernels let more pass, which the rules leave to them."""
     stride, dilation = each(given["stride"], rank), each(given["dilation"], rank)
     padding = (0,) * rank if isinstance(given["padding"], str) else each(given["padding"], rank)
     extra = each(given.get("output_padding", 0), rank)
+    if 0 in y.shape or (bias is not None and len(bias) != y.shape[-rank - 1]):
+        return False
     if {len(values) for values in (stride, dilation, padding, extra)} != {rank}:
         return False
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0 or min(extra) < 0:
@@ -95,7 +97,7 @@ def test_convolution(rank: int, compare: Any, random_tensors: Any) -> None:
         if call.error is not None:
             refused += 1
             continue
-        if not is_sensible(rank, given):
+        if not is_sensible(rank, b, call.result, given):
             continue
         assert call.by_rule
         ruled += 1
@@ -127,7 +129,8 @@ def test_deconvolution(rank: int, compare: Any, random_tensors: Any) -> None:
         if call.error is not None:
             refused += 1
             continue
-        if not is_sensible(rank, given):
+        channels = x.shape[-rank - 1]
+        if channels != w.shape[0] or channels % given["groups"] or not is_sensible(rank, b, call.result, given):
             continue
         assert call.by_rule
         ruled += 1

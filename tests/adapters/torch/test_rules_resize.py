@@ -85,7 +85,7 @@ def test_odd_tensors(rank: int, compare: Any, random_tensors: Any) -> None:
 
 @RANKS
 def test_operators(rank: int, compare_aten: Any, random_tensors: Any) -> None:
-    """Without a rule for the function: the same layer from the aten operator, with the scales where torch passes them."""
+    """Without a rule for the function: the same layer from the aten operator, with the scales that torch passes."""
     x = random_tensors.plain((2, 3, 4, 5, 6)[: rank + 2])
     twice = (2.0,) * rank
     for mode in ("nearest", "nearest-exact"):
