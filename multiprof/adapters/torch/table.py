@@ -81,10 +81,10 @@ def direct(*functions: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return register
 
 
-def let_pass(*functions: str) -> None:
-    """Register calls that touch no data."""
-    for name in functions:
-        target = lookup(name)
+def let_pass(form: str, names: str) -> None:
+    """Register calls that touch no data; ``form`` says how each of the ``names`` is looked up (``"Tensor.{}"``)."""
+    for name in names.split():
+        target = lookup(form.format(name))
         if target is not None:
             RULES[target] = passthrough
 

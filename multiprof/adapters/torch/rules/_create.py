@@ -1,4 +1,4 @@
-"""Tensors out of nothing: small ones are real, so that a model can decide by their values; of large ones only shapes."""
+"""Tensors out of nothing: small ones are real, so that a model can decide by their values, large ones mere shapes."""
 
 from __future__ import annotations
 

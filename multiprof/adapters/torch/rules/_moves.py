@@ -90,12 +90,21 @@ def suggested_format(x: Tensor) -> torch.memory_format:
     return _LAST[rank]
 
 
+def picked(t: Tracer, x: Tensor, shape: Sequence[int]) -> Tensor:
+    """The result of picking positions along one axis of ``x``; raises `ValueError` where kernels differ."""
+    if t.forced is not None or is_canonical(x):
+        return t.new(shape, x.dtype)
+    if 1 in shape or 1 in x.shape:
+        raise ValueError(f"strides {x.stride()}")
+    return t.new_strided(shape, format_strides(shape, suggested_format(x)), x.dtype)
+
+
 def axis_of(axis: Any, rank: int) -> int:
     """A non-negative axis; raises `IndexError` where it is out of range."""
-    axis = axis.__index__()
-    if not -rank <= axis < rank:
+    number = int(axis.__index__())
+    if not -rank <= number < rank:
         raise IndexError(axis)
-    return axis % rank
+    return number % rank
 
 
 def cut(x: Tensor, axis: int, what: str) -> dict[str, Any]:

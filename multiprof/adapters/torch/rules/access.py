@@ -14,34 +14,24 @@ from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
 # -- no data -----------------------------------------------------------------------------------------------------------
 
 let_pass(
-    *(
-        f"Tensor.{name}"
-        for name in (
-            "size dim ndimension numel nelement stride storage_offset element_size dim_order __len__ __hash__ __repr__ "
-            "__format__ is_contiguous is_floating_point is_complex is_signed is_same_size is_set_to is_conj is_neg "
-            "is_inference is_shared is_pinned is_distributed is_coalesced _is_view dense_dim sparse_dim qscheme "
-            "__setstate__ __reduce_ex__ __array_priority__ _nnz _dimI _dimV is_sparse_csr"
-        ).split()
-    ),
-    *(
-        f"Tensor.{name}.__get__"
-        for name in (
-            "shape ndim dtype layout itemsize nbytes requires_grad grad _grad grad_fn _grad_fn grad_dtype is_leaf "
-            "retains_grad is_sparse is_sparse_csr is_quantized is_nested is_mkldnn is_vulkan output_nr _version _base "
-            "_cdata name names volatile _backward_hooks _post_accumulate_grad_hooks"
-        ).split()
-    ),
-    *(f"Tensor.{name}.__set__" for name in ("_backward_hooks", "_post_accumulate_grad_hooks", "grad_dtype")),
-    *(
-        f"torch.{name}"
-        for name in (
-            "numel is_floating_point is_complex is_signed is_same_size is_conj is_neg is_inference is_distributed "
-            "is_tensor is_storage result_type can_cast promote_types sym_int sym_float sym_max sym_min sym_not sym_ite "
-            "sym_sum sym_sqrt sym_fresh_size _is_zerotensor"
-        ).split()
-    ),
+    "Tensor.{}",
+    "size dim ndimension numel nelement stride storage_offset element_size dim_order __len__ __hash__ __repr__ __format__ "
+    "is_contiguous is_floating_point is_complex is_signed is_same_size is_set_to is_conj is_neg is_inference is_shared "
+    "is_pinned is_distributed is_coalesced _is_view dense_dim sparse_dim qscheme __setstate__ __reduce_ex__ _nnz _dimI _dimV",
 )
-
+let_pass(
+    "Tensor.{}.__get__",
+    "shape ndim dtype layout itemsize nbytes requires_grad grad _grad grad_fn _grad_fn grad_dtype is_leaf retains_grad "
+    "is_sparse is_sparse_csr is_quantized is_nested is_mkldnn is_vulkan output_nr _version _base _cdata name names volatile "
+    "_backward_hooks _post_accumulate_grad_hooks",
+)
+let_pass("Tensor.{}.__set__", "_backward_hooks _post_accumulate_grad_hooks grad_dtype")
+let_pass(
+    "torch.{}",
+    "numel is_floating_point is_complex is_signed is_same_size is_conj is_neg is_inference is_distributed is_tensor "
+    "is_storage result_type can_cast promote_types sym_int sym_float sym_max sym_min sym_not sym_ite sym_sum sym_sqrt "
+    "sym_fresh_size _is_zerotensor",
+)
 RULES[torch._C._set_grad_enabled] = passthrough  # what torch.no_grad() calls arrives in a function mode as well
 
 # -- the device --------------------------------------------------------------------------------------------------------
@@ -79,8 +69,16 @@ def must_hold(t: Tracer, tensor: Tensor) -> None:
 
 
 @direct(
-    "Tensor.__bool__", "Tensor.__nonzero__", "Tensor.__float__", "Tensor.__int__", "Tensor.__long__",
-    "Tensor.__index__", "Tensor.__complex__", "Tensor.item", "Tensor.is_nonzero", "torch.is_nonzero",
+    "Tensor.__bool__",
+    "Tensor.__nonzero__",
+    "Tensor.__float__",
+    "Tensor.__int__",
+    "Tensor.__long__",
+    "Tensor.__index__",
+    "Tensor.__complex__",
+    "Tensor.item",
+    "Tensor.is_nonzero",
+    "torch.is_nonzero",
     "Tensor._local_scalar_dense",
 )
 def read(t: Tracer, function: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -117,8 +115,15 @@ def same_values(
 
 
 @direct(
-    "Tensor.numpy", "Tensor.__array__", "Tensor.__dlpack__", "Tensor.data_ptr", "Tensor.const_data_ptr",
-    "Tensor.storage", "Tensor.untyped_storage", "Tensor._typed_storage", "Tensor.__cuda_array_interface__.__get__",
+    "Tensor.numpy",
+    "Tensor.__array__",
+    "Tensor.__dlpack__",
+    "Tensor.data_ptr",
+    "Tensor.const_data_ptr",
+    "Tensor.storage",
+    "Tensor.untyped_storage",
+    "Tensor._typed_storage",
+    "Tensor.__cuda_array_interface__.__get__",
 )
 def escape(t: Tracer, function: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Values leave torch's sight: what comes back from there may depend on them."""
@@ -130,8 +135,18 @@ def escape(t: Tracer, function: Callable[..., Any], tensor: Tensor, *args: Any, 
 
 
 @rule(
-    "torch.nonzero", "Tensor.nonzero", "torch.argwhere", "Tensor.argwhere", "Tensor.apply_", "Tensor.map_", "Tensor.map2_",
-    "Tensor.__contains__", "torch.unique_consecutive", "Tensor.unique", "Tensor.unique_consecutive", "torch.bincount",
+    "torch.nonzero",
+    "Tensor.nonzero",
+    "torch.argwhere",
+    "Tensor.argwhere",
+    "Tensor.apply_",
+    "Tensor.map_",
+    "Tensor.map2_",
+    "Tensor.__contains__",
+    "torch.unique_consecutive",
+    "Tensor.unique",
+    "Tensor.unique_consecutive",
+    "torch.bincount",
     "Tensor.bincount",
 )
 def shaped_by_values(t: Tracer, *args: Any, **kwargs: Any) -> Any:

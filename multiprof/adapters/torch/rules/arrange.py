@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from multiprof.adapters.torch.rules._common import Tensor, as_tuple, normal_axes
-from multiprof.adapters.torch.rules._moves import Base, like, made
+from multiprof.adapters.torch.rules._moves import Base, like, made, picked
 from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -26,7 +25,7 @@ def flip(t: Tracer, input: Tensor, *dims: Any, **options: Any) -> Any:
     axes = (axes,) if isinstance(axes, int) else tuple(axes)
     if t.forced is None and not input.dim():
         return NotImplemented
-    return flipped(t, input, normal_axes(axes, input.dim()) if axes else ())
+    return flipped(t, input, normal_axes(axes, input.dim()) if axes and input.dim() else ())
 
 
 @rule("torch.fliplr", "Tensor.fliplr")
@@ -67,12 +66,14 @@ def rot90(t: Tracer, input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Any:
 def roll(t: Tracer, input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     shift = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
-    if t.forced is None and (not is_canonical(input) or input.numel() == 0 or not input.dim()):
+    if t.forced is None and (input.numel() == 0 or not input.dim()):
         return NotImplemented
-    if not shift or len(axes) != len(shift) and (axes or len(shift) != 1):
+    if not shift or (len(axes) != len(shift) and (axes or len(shift) != 1)):
         return NotImplemented
     axes = tuple([normal_axes((axis,), input.dim())[0] for axis in axes])  # none: the elements as one row
-    y = t.new(input.shape, input.dtype)
+    if not axes and t.forced is None and not is_canonical(input):
+        return NotImplemented
+    y = picked(t, input, input.shape)
     t.emit("roll", {"x": input}, {"y": y}, {"axis": axes, "shift": shift})
     return y
 
@@ -134,7 +135,10 @@ def pixel_unshuffle(t: Tracer, input: Tensor, downscale_factor: int) -> Any:
 @rule("torch.channel_shuffle", "torch.native_channel_shuffle", aten=("channel_shuffle", "native_channel_shuffle"))
 def channel_shuffle(t: Tracer, input: Tensor, groups: int) -> Any:
     if t.forced is None and (
-        input.dim() < 3 or input.shape[1] % groups or groups in (1, input.shape[1]) or not _is_usual(input)  # else a view
+        input.dim() < 3
+        or input.shape[1] % groups
+        or groups in (1, input.shape[1])
+        or not _is_usual(input)  # else a view
     ):
         return NotImplemented
     y = t.new(input.shape, input.dtype)
@@ -209,5 +213,3 @@ def fold(
         y = t.new((*batch, columns // (kh * kw), *size), input.dtype)
     t.emit("fold", {"x": input}, {"y": y}, attrs)
     return y
-
-

@@ -16,14 +16,18 @@ from multiprof.adapters.torch.tracer import Tracer
 
 
 @rule(
-    "torch.detach", "Tensor.detach", "Tensor.data.__get__",
+    "torch.detach",
+    "Tensor.detach",
+    "Tensor.data.__get__",
     aten=("detach", "alias", "lift", "lift_fresh", "_lazy_clone"),
 )
 def detach(t: Tracer, input: Tensor) -> Any:
     return t.same(input, made(t, Base.detach, input))
 
 
-@rule("torch.resolve_conj", "Tensor.resolve_conj", "torch.resolve_neg", "Tensor.resolve_neg", "torch.conj", "Tensor.conj")
+@rule(
+    "torch.resolve_conj", "Tensor.resolve_conj", "torch.resolve_neg", "Tensor.resolve_neg", "torch.conj", "Tensor.conj"
+)
 def resolved(t: Tracer, input: Tensor) -> Any:
     return NotImplemented if input.is_complex() else input
 
@@ -82,8 +86,15 @@ def converted(t: Tracer, x: Tensor, dtype: Any, copy: bool = False, memory_forma
 
 @rule("Tensor.to")
 def to(
-    t: Tracer, input: Tensor, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False,
-    copy: bool = False, memory_format: Any = None, other: Tensor | None = None,
+    t: Tracer,
+    input: Tensor,
+    *args: Any,
+    device: Any = None,
+    dtype: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+    other: Tensor | None = None,
 ) -> Any:
     flags = []
     for value in args:
@@ -104,16 +115,32 @@ def to(
 
 @rule(aten="_to_copy")
 def _to_copy(
-    t: Tracer, input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: Any = None,
-    non_blocking: bool = False, memory_format: Any = None,
+    t: Tracer,
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = None,
+    non_blocking: bool = False,
+    memory_format: Any = None,
 ) -> Any:
     return converted(t, input, dtype, True, memory_format)
 
 
 _CASTS = {
-    "float": torch.float32, "double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16,
-    "int": torch.int32, "long": torch.int64, "short": torch.int16, "char": torch.int8, "byte": torch.uint8,
-    "bool": torch.bool, "cfloat": torch.complex64, "cdouble": torch.complex128,
+    "float": torch.float32,
+    "double": torch.float64,
+    "half": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "int": torch.int32,
+    "long": torch.int64,
+    "short": torch.int16,
+    "char": torch.int8,
+    "byte": torch.uint8,
+    "bool": torch.bool,
+    "cfloat": torch.complex64,
+    "cdouble": torch.complex128,
 }
 
 
@@ -155,7 +182,7 @@ def _stay(tensor: Tensor, *args: Any, memory_format: Any = None, **kwargs: Any) 
 
 def _to_here(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """``Tensor.to`` without its device."""
-    kept = [a for a in args if not isinstance(a, (str, int, torch.device, type(None))) or type(a) is bool]
+    kept: list[Any] = [a for a in args if not isinstance(a, (str, int, torch.device, type(None))) or type(a) is bool]
     if not kept and not kwargs.keys() & {"dtype", "copy", "memory_format", "other"}:
         return tensor
     if kept and type(kept[0]) is bool:

@@ -127,13 +127,16 @@ def fill_(t: Tracer, input: Tensor, value: Any) -> Any:
     return fill_in(t, input, value)
 
 
+@rule("torch.nn.init.constant_")
+def constant_(t: Tracer, tensor: Tensor, val: Any) -> Any:
+    return fill_in(t, tensor, val)
+
+
 # -- progressions ------------------------------------------------------------------------------------------------------
 
 
 @rule("torch.arange", aten="arange")
-def arange(
-    t: Tracer, start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, **options: Any
-) -> Any:
+def arange(t: Tracer, start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, **options: Any) -> Any:
     if t.forced is not None:
         return create(t, "arange", (), torch.int64, {}, torch.Tensor)
     given = (0, start, step) if end is None else (start, end, step)
@@ -150,9 +153,7 @@ def arange(
         dtype = torch.int64 if whole else torch.get_default_dtype()
     elif not whole and not dtype.is_floating_point:
         return NotImplemented
-    return create(
-        t, "arange", (count,), dtype, {}, lambda: torch.arange(start, end, step, dtype=dtype), **options
-    )
+    return create(t, "arange", (count,), dtype, {}, lambda: torch.arange(start, end, step, dtype=dtype), **options)
 
 
 def _spaced(name: str) -> None:
@@ -197,7 +198,12 @@ def _constant(name: str) -> None:
 
 
 for _name in (
-    "tril_indices", "triu_indices", "hann_window", "hamming_window", "bartlett_window", "blackman_window",
+    "tril_indices",
+    "triu_indices",
+    "hann_window",
+    "hamming_window",
+    "bartlett_window",
+    "blackman_window",
     "kaiser_window",
 ):
     _constant(_name)
@@ -218,7 +224,13 @@ def _from_tensors(t: Tracer, data: Any, dtype: Any) -> Any:
 
 @rule("torch.tensor")
 def tensor(
-    t: Tracer, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    t: Tracer,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     if isinstance(data, Tensor):
         return NotImplemented  # torch warns, and copies
@@ -230,7 +242,9 @@ def tensor(
 
 
 @rule("torch.as_tensor", "torch.asarray")
-def as_tensor(t: Tracer, data: Any, dtype: Any = None, device: Any = None, *, copy: bool | None = None, **options: Any) -> Any:
+def as_tensor(
+    t: Tracer, data: Any, dtype: Any = None, device: Any = None, *, copy: bool | None = None, **options: Any
+) -> Any:
     if options:
         return NotImplemented
     if isinstance(data, Tensor):
@@ -250,5 +264,3 @@ def new_tensor(t: Tracer, input: Tensor, data: Any, *, dtype: Any = None, device
 @rule(aten="lift_fresh_copy")
 def lift_fresh_copy(t: Tracer, input: Tensor) -> Any:
     return copied(t, input)
-
-

@@ -103,7 +103,9 @@ def parse(t: Tracer, x: Tensor, index: Any) -> Parsed | None:
                     positions.append(int(t.value(tensor)))
                 continue
             span = tensor.dim() if tensor.dtype is torch.bool else 1
-            if tensor.dtype is torch.bool and tuple(tensor.shape) != tuple(x.shape[_source_axis(positions, x, used) :][:span]):
+            if tensor.dtype is torch.bool and tuple(tensor.shape) != tuple(
+                x.shape[_source_axis(positions, x, used) :][:span]
+            ):
                 return None
             tensors.append(tensor)
             axes.append(axis)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from multiprof.adapters.torch.foreign import plain
 from multiprof.adapters.torch.rules._common import Tensor, broadcast
-from multiprof.adapters.torch.rules._moves import axis_of, like
-from multiprof.adapters.torch.rules._strides import elementwise_strides, is_canonical
+from multiprof.adapters.torch.rules._moves import axis_of, like, picked
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.getitem import Parsed
 from multiprof.adapters.torch.rules.shape import expanded
 from multiprof.adapters.torch.table import rule
-from multiprof.adapters.torch.tracer import META, Tracer
+from multiprof.adapters.torch.tracer import Tracer
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
@@ -60,17 +61,6 @@ def take_along_dim(t: Tracer, input: Tensor, indices: Tensor, dim: int | None = 
     return y
 
 
-def picked(t: Tracer, x: Tensor, shape: list[int], axes: tuple[int, ...]) -> Tensor:
-    """The result of picking along ``axes``: the other dimensions keep their order in memory."""
-    if t.forced is not None or is_canonical(x):
-        return t.new(shape, x.dtype)
-    if 1 in shape or 1 in x.shape:
-        raise ValueError("strides of dimensions of size 1, in which kernels differ")
-    seen = [0 if axis in axes else stride for axis, stride in enumerate(x.stride())]
-    restrided = torch.empty_strided(shape, seen, dtype=x.dtype, device=META)
-    return t.new_strided(shape, elementwise_strides([restrided], shape), x.dtype)
-
-
 @rule("torch.index_select", "Tensor.index_select", aten="index_select")
 def index_select(t: Tracer, input: Tensor, dim: int, index: Tensor) -> Any:
     axis = _axis(input, dim)
@@ -79,7 +69,7 @@ def index_select(t: Tracer, input: Tensor, dim: int, index: Tensor) -> Any:
         if input.dim() == 0 or index.dim() > 1 or index.dtype not in (torch.int32, torch.int64):
             return NotImplemented
         shape[axis] = index.numel()
-    y = picked(t, input, shape, (axis,))
+    y = picked(t, input, shape)
     t.emit("gather", {"x": input, "indices": index}, {"y": y}, {"axis": axis})
     return y
 
@@ -149,10 +139,13 @@ def _source_fits(x: Tensor, index: Tensor, source: Tensor) -> bool:
     )
 
 
-def _both(name: str) -> Any:
+Written = Callable[..., Any]
+
+
+def _both(name: str) -> Callable[[Written], Written]:
     """Register a rule ``(tracer, in_place, x, …)`` for the function and its in-place form."""
 
-    def register(function: Any) -> Any:
+    def register(function: Written) -> Written:
         @rule(f"torch.{name}", f"Tensor.{name}", aten=name)
         def copying(t: Tracer, input: Tensor, *args: Any, **kwargs: Any) -> Any:
             if t.forced is None and not is_canonical(input):
@@ -168,7 +161,15 @@ def _both(name: str) -> Any:
     return register
 
 
-_REDUCTIONS = {"add": "sum", "multiply": "prod", "sum": "sum", "prod": "prod", "mean": "mean", "amax": "amax", "amin": "amin"}
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "sum": "sum",
+    "prod": "prod",
+    "mean": "mean",
+    "amax": "amax",
+    "amin": "amin",
+}
 
 
 def _scatter(
@@ -192,7 +193,15 @@ def _scatter(
 
 @_both("scatter")
 def scatter(
-    t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
+    t: Tracer,
+    in_place: bool,
+    x: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: Any = None,
 ) -> Any:
     return _scatter(t, in_place, x, dim, index, value if src is None else src, reduce)
 
@@ -204,7 +213,15 @@ def scatter_add(t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, s
 
 @_both("scatter_reduce")
 def scatter_reduce(
-    t: Tracer, in_place: bool, x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+    t: Tracer,
+    in_place: bool,
+    x: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
 ) -> Any:
     return _scatter(t, in_place, x, dim, index, src, reduce)
 
@@ -309,5 +326,3 @@ def _replaced(name: str) -> None:
 
 for _name in ("slice_scatter", "select_scatter", "diagonal_scatter", "as_strided_scatter"):
     _replaced(_name)
-
-

@@ -8,11 +8,20 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.rules._common import Tensor
-from multiprof.adapters.torch.rules._moves import Base, axis_of, format_strides, is_ordinary, number, sizes, suggested_format
+from multiprof.adapters.torch.rules._moves import (
+    Base,
+    axis_of,
+    format_strides,
+    is_ordinary,
+    number,
+    sizes,
+    suggested_format,
+)
 from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.shape import at_least
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
+
 
 def _is_legacy_empty(x: Tensor) -> bool:
     """A one-dimensional tensor without elements joins with anything."""
@@ -42,7 +51,11 @@ def joined(t: Tracer, tensors: Sequence[Tensor], dim: int) -> Any:
                 return NotImplemented
         shape[axis] = total
         formats = {suggested_format(x) for x in tensors}
-        y = t.new_strided(shape, format_strides(shape, formats.pop()), first.dtype) if len(formats) == 1 else t.new(shape, first.dtype)
+        y = (
+            t.new_strided(shape, format_strides(shape, formats.pop()), first.dtype)
+            if len(formats) == 1
+            else t.new(shape, first.dtype)
+        )
     t.emit("concat", {f"x{i}": x for i, x in enumerate(parts)}, {"y": y}, {"axis": axis})
     return y
 
@@ -180,7 +193,9 @@ def tile(t: Tracer, input: Tensor, *dims: Any, **options: Any) -> Any:
 
 
 @rule("torch.repeat_interleave", "Tensor.repeat_interleave")
-def repeat_interleave(t: Tracer, input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: Any = None) -> Any:
+def repeat_interleave(
+    t: Tracer, input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: Any = None
+) -> Any:
     if repeats is None:
         return NotImplemented  # of a tensor of counts: positions
     x = input
@@ -215,5 +230,3 @@ def repeat_interleave(t: Tracer, input: Tensor, repeats: Any = None, dim: int | 
     y = t.new(shape, x.dtype)
     t.emit("repeat", inputs, {"y": y}, attrs | {"repeats": count})
     return y
-
-

@@ -71,7 +71,14 @@ def randint(t: Tracer, *args: Any, dtype: Any = None, **options: Any) -> Any:
 
 @rule("torch.randint_like", aten="randint_like")
 def randint_like(
-    t: Tracer, input: Tensor, low: Any, high: Any = None, *, dtype: Any = None, memory_format: Any = None, **options: Any
+    t: Tracer,
+    input: Tensor,
+    low: Any,
+    high: Any = None,
+    *,
+    dtype: Any = None,
+    memory_format: Any = None,
+    **options: Any,
 ) -> Any:
     low, high = (0, low) if high is None else (low, high)
     if high <= low:
@@ -89,7 +96,9 @@ def randperm(t: Tracer, n: Any, *, dtype: Any = None, **options: Any) -> Any:
 
 
 @rule("torch.normal", aten="normal")
-def normal(t: Tracer, mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, **options: Any) -> Any:
+def normal(
+    t: Tracer, mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, **options: Any
+) -> Any:
     parameters = [x for x in (mean, std) if isinstance(x, Tensor)]
     if t.forced is not None and parameters:
         y = t.forced.pop(0)
@@ -123,7 +132,24 @@ def _in_place(name: str, distribution: str) -> None:
 
 
 for _name, _distribution in {
-    "uniform_": "uniform", "normal_": "normal", "bernoulli_": "bernoulli", "random_": "integers",
-    "exponential_": "exponential", "cauchy_": "cauchy", "log_normal_": "log-normal", "geometric_": "geometric",
+    "uniform_": "uniform",
+    "normal_": "normal",
+    "bernoulli_": "bernoulli",
+    "random_": "integers",
+    "exponential_": "exponential",
+    "cauchy_": "cauchy",
+    "log_normal_": "log-normal",
+    "geometric_": "geometric",
 }.items():
     _in_place(_name, _distribution)
+
+
+def _initialiser(name: str, distribution: str) -> None:
+    @rule(f"torch.nn.init.{name}")
+    def initialise(t: Tracer, tensor: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Any:
+        spare(t, generator)
+        return t.write("random", tensor, {}, {"distribution": distribution}, ALIAS_ROLE)
+
+
+for _name, _distribution in {"uniform_": "uniform", "normal_": "normal", "kaiming_uniform_": "uniform"}.items():
+    _initialiser(_name, _distribution)

@@ -1,4 +1,4 @@
-"""The same elements under another shape or order of dimensions: reshape, transpose, expand. Views where torch has views."""
+"""The same elements under another shape or order of dimensions: reshape, transpose, expand."""
 
 from __future__ import annotations
 
@@ -172,7 +172,12 @@ def swapped(rank: int, a: int, b: int) -> tuple[int, ...]:
 
 
 @rule(
-    "torch.transpose", "Tensor.transpose", "torch.swapaxes", "Tensor.swapaxes", "torch.swapdims", "Tensor.swapdims",
+    "torch.transpose",
+    "Tensor.transpose",
+    "torch.swapaxes",
+    "Tensor.swapaxes",
+    "torch.swapdims",
+    "Tensor.swapdims",
     aten="transpose",
 )
 def transpose(
@@ -279,4 +284,3 @@ def meshgrid(t: Tracer, *tensors: Any, indexing: str | None = None) -> Any:
         y = t.view("reshape", x, Base.view(x, column), {"shape": tuple(column)})
         grids.append(expanded(t, y, shape))
     return tuple(grids)
-

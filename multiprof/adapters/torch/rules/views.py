@@ -28,7 +28,9 @@ def _pieces(t: Tracer, x: Tensor, axis: int, function: Any, *args: Any) -> Any:
 
 
 @rule("torch.split", "Tensor.split", "torch.unsafe_split", "Tensor.unsafe_split", aten=("split", "unsafe_split"))
-def split(t: Tracer, tensor: Tensor, split_size: Any = None, dim: int = 0, *, split_size_or_sections: Any = None) -> Any:
+def split(
+    t: Tracer, tensor: Tensor, split_size: Any = None, dim: int = 0, *, split_size_or_sections: Any = None
+) -> Any:
     size = split_size_or_sections if split_size is None else split_size
     if isinstance(size, (list, tuple)):
         return _pieces(t, tensor, dim, Base.split_with_sizes, [number(t, n) for n in size], dim)
@@ -36,7 +38,10 @@ def split(t: Tracer, tensor: Tensor, split_size: Any = None, dim: int = 0, *, sp
 
 
 @rule(
-    "torch.split_with_sizes", "Tensor.split_with_sizes", "torch.unsafe_split_with_sizes", "Tensor.unsafe_split_with_sizes",
+    "torch.split_with_sizes",
+    "Tensor.split_with_sizes",
+    "torch.unsafe_split_with_sizes",
+    "Tensor.unsafe_split_with_sizes",
     aten=("split_with_sizes", "unsafe_split_with_sizes"),
 )
 def split_with_sizes(t: Tracer, tensor: Tensor, split_sizes: Any, dim: int = 0) -> Any:
@@ -55,7 +60,13 @@ def unbind(t: Tracer, input: Tensor, dim: int = 0) -> Any:
 
 @rule("torch.tensor_split", "Tensor.tensor_split")
 def tensor_split(
-    t: Tracer, input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
+    t: Tracer,
+    input: Tensor,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
 ) -> Any:
     where = next(a for a in (indices_or_sections, indices, sections) if a is not None)
     if isinstance(where, Tensor):
@@ -177,5 +188,3 @@ def real(t: Tracer, input: Tensor) -> Any:
 def imag(t: Tracer, input: Tensor) -> Any:
     y = made(t, _torch.imag, input)
     return t.view("slice", input, y, {"index": "imag"})
-
-
