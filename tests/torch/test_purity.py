@@ -61,7 +61,7 @@ def fingerprint(model: nn.Module) -> dict[str, Any]:
     prints["globals"] = (
         torch.get_num_threads(), torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype(),
         torch.are_deterministic_algorithms_enabled(), torch.is_autocast_enabled("cpu"),
-        len(torch_module._global_forward_hooks), len(torch_module._global_forward_pre_hooks),
+        nn.Module.__call__, len(torch_module._global_forward_hooks), len(torch_module._global_forward_pre_hooks),
         len(torch_module._global_forward_hooks_always_called), len(torch_module._global_forward_hooks_with_kwargs),
         torch.overrides._get_current_function_mode_stack() if hasattr(torch.overrides, "_get_current_function_mode_stack") else None,
         torch.backends.cudnn.benchmark,

@@ -1,4 +1,4 @@
-"""Module scopes: global forward hooks tell the tracer which module is running."""
+"""Module scopes: which module is running while an operation is recorded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from threading import get_ident
 from typing import Any
 
 import torch
-from torch.nn.modules import module as torch_module
 
 from multiprof.adapters.torch.declared import Declarations, ModuleTree
 from multiprof.adapters.torch.mode import tensors_in
@@ -17,6 +16,9 @@ _RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
 
 class Scopes:
     """Context manager that pushes a `Frame` for every running module.
+
+    It stands in front of ``nn.Module.__call__``: torch's global forward hooks would do, but they send every call down
+    torch's slow path, which takes longer than all that is recorded of a small module.
 
     A module whose class is claimed by a formula (``leaves``) is traced like any other, and what it recorded is then
     replaced by one layer named after the class.
@@ -29,62 +31,55 @@ class Scopes:
         self.leaves = leaves
         self.calls: dict[int, int] = {}
         self.kinds: dict[type, tuple[bool, str]] = {}  # class -> does it name its layer, the name it is claimed by
-        self.thread = get_ident()  # the hooks are the whole process's, the trace is this thread's
         self.classes: dict[str, str] = {}
 
     def __enter__(self) -> Scopes:
-        self._handles = [
-            torch_module.register_module_forward_pre_hook(self._enter),
-            torch_module.register_module_forward_hook(self._leave, with_kwargs=True, always_call=True),
-        ]
+        original = self._original = torch.nn.Module.__call__
+        frames = self.tracer.frames
+        thread = get_ident()  # the class is the whole process's, the trace is this thread's
+
+        def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if get_ident() != thread:
+                return original(module, *args, **kwargs)
+            depth = len(frames)
+            frame = self._frame(module)
+            frames.append(frame)
+            try:
+                out = original(module, *args, **kwargs)
+            finally:
+                del frames[depth:]
+            if frame.claimed:
+                self._claim(frame, args, kwargs, out)
+            return out
+
+        torch.nn.Module.__call__ = call  # type: ignore[method-assign]  # put back on exit
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-            # torch's handle forgets this one table (as of 2.13), and an entry would stay behind for good.
-            torch_module._global_forward_hooks_with_kwargs.pop(handle.id, None)
+        torch.nn.Module.__call__ = self._original  # type: ignore[method-assign]
 
-    def _enter(self, module: torch.nn.Module, args: Any) -> None:
-        if get_ident() != self.thread:
-            return
+    def _frame(self, module: torch.nn.Module) -> Frame:
         key = id(module)
         path = self.tree.paths.get(key)
         if path is None:
             path = self._discover(module)
         count = self.calls.get(key, 0) + 1
         self.calls[key] = count
-        label = path if count == 1 or not path else f"{path}#{count}"
         kind = type(module)
         known = self.kinds.get(kind)
         if known is None:
             name = f"torch.{kind.__module__}.{kind.__qualname__}"
             # Recurrent modules make their initial states before the layers that count.
             own = kind.__module__.startswith("torch.nn.") and not issubclass(kind, _RECURRENT)
-            known = (own, name if name in self.leaves else "")
-            self.kinds[kind] = known
+            known = self.kinds[kind] = (own, name if name in self.leaves else "")
         own, claimed = known
-        frame = Frame(module, path, label, own and not module._modules)
-        if path not in self.classes:
+        frame = Frame(module, path, path if count == 1 or not path else f"{path}#{count}", own and not module._modules)
+        if count == 1:
             self.classes[path] = kind.__name__
         if claimed:
             frame.claimed = claimed
             frame.start = len(self.tracer.layers)
-        self.tracer.frames.append(frame)
-
-    def _leave(self, module: torch.nn.Module, args: Any, *rest: Any) -> None:
-        if get_ident() != self.thread:
-            return
-        # torch leaves the keywords out when it calls the hook because the forward raised.
-        kwargs, out = rest if len(rest) == 2 else ({}, None)
-        frames = self.tracer.frames
-        # A forward that raised inside a claimed or nested module may leave frames behind: pop down to this one.
-        while len(frames) > 1:
-            frame = frames.pop()
-            if frame.module is module:
-                if frame.claimed and out is not None:
-                    self._claim(frame, args, kwargs, out)
-                return
+        return frame
 
     def _discover(self, module: torch.nn.Module) -> str:
         """A module outside the tree (held in a list, made in the forward): it and its weights become known now."""
@@ -128,3 +123,6 @@ class Scopes:
         tracer.frames.append(Frame(frame.module, frame.scope, frame.label, True))
         tracer.emit(frame.claimed, inputs, outputs, attrs)
         tracer.frames.pop()
+        # What the module keeps beside its results (a cache) has no layer any more; a later use must not vanish.
+        for key in [key for key, spec in tracer.specs.items() if spec.name in made]:
+            del tracer.specs[key]

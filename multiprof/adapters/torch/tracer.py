@@ -215,6 +215,7 @@ class Tracer:
         ``hint`` names the layers of a module that makes several (``l0``, ``in_proj``).
         """
         specs = self.specs
+        declared, prepared = self.declared, self.prepared
         ins: dict[str, TensorSpec] = {}
         weights = True
         for role, tensor in inputs.items():
@@ -222,20 +223,19 @@ class Tracer:
                 key = id(tensor)
                 known = specs.get(key)
                 ins[role] = known if known is not None else self._adopt(tensor)
-                weights = weights and (key in self.declared or key in self.prepared)
+                if weights and key not in declared and key not in prepared:
+                    weights = False
         frame = self.frames[-1]
         label = frame.label
         if op in _CONTRACTIONS:
             left, right, *_ = ins.values()
             if left.dtype != right.dtype:
                 raise RefusedError(f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}")
-        short = hint or op.rpartition(".")[2]
-        if not label:
-            wanted = short
-        elif frame.leaf and not frame.used and not hint:
+        if label and frame.leaf and not frame.used and not hint:
             wanted = label
         else:
-            wanted = f"{label}/{short}"
+            short = hint or op.rpartition(".")[2]
+            wanted = f"{label}/{short}" if label else short
         frame.used = True
         name = self.unique(wanted)
         outs: dict[str, TensorSpec] = {}
@@ -250,9 +250,9 @@ class Tracer:
                 alive.append(tensor)
             specs[key] = spec
             if weights and ins:
-                self.prepared.add(key)
-            elif key in self.prepared:  # written in place by something that depends on the inputs
-                self.prepared.discard(key)
+                prepared.add(key)
+            elif key in prepared:  # written in place by something that depends on the inputs
+                prepared.discard(key)
         layer = Layer(name, op, ins, outs, attrs if attrs is not None else {}, frame.scope, self.source, None, aliases)
         self.layers.append(layer)
         return layer
