@@ -15,15 +15,16 @@ from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
 
 let_pass(
     "Tensor.{}",
-    "size dim ndimension numel nelement stride storage_offset element_size dim_order __len__ __hash__ __repr__ __format__ "
-    "is_contiguous is_floating_point is_complex is_signed is_same_size is_set_to is_conj is_neg is_inference is_shared "
-    "is_pinned is_distributed is_coalesced _is_view dense_dim sparse_dim qscheme __setstate__ __reduce_ex__ _nnz _dimI _dimV",
+    "size dim ndimension numel nelement stride storage_offset element_size dim_order __len__ __hash__ __repr__ "
+    "__format__ is_contiguous is_floating_point is_complex is_signed is_same_size is_set_to is_conj is_neg is_inference "
+    "is_shared is_pinned is_distributed is_coalesced _is_view dense_dim sparse_dim qscheme __setstate__ __reduce_ex__ "
+    "_nnz _dimI _dimV",
 )
 let_pass(
     "Tensor.{}.__get__",
     "shape ndim dtype layout itemsize nbytes requires_grad grad _grad grad_fn _grad_fn grad_dtype is_leaf retains_grad "
-    "is_sparse is_sparse_csr is_quantized is_nested is_mkldnn is_vulkan output_nr _version _base _cdata name names volatile "
-    "_backward_hooks _post_accumulate_grad_hooks",
+    "is_sparse is_sparse_csr is_quantized is_nested is_mkldnn is_vulkan output_nr _version _base _cdata name names "
+    "volatile _backward_hooks _post_accumulate_grad_hooks",
 )
 let_pass("Tensor.{}.__set__", "_backward_hooks _post_accumulate_grad_hooks grad_dtype")
 let_pass(

@@ -10,6 +10,7 @@ import torch
 from multiprof.adapters.torch.rules._common import Tensor
 from multiprof.adapters.torch.rules._create import create, new_strides
 from multiprof.adapters.torch.rules._moves import like, number, sizes
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 from multiprof.ir import ALIAS_ROLE
@@ -112,7 +113,7 @@ def normal(
 
 @rule("torch.bernoulli", "Tensor.bernoulli", aten="bernoulli")
 def bernoulli(t: Tracer, input: Tensor, p: Any = None, *, generator: Any = None) -> Any:
-    if input.dtype is torch.bool:
+    if input.dtype is torch.bool or (t.forced is None and not is_canonical(input)):
         return NotImplemented
     spare(t, generator)
     y = like(t, input)
