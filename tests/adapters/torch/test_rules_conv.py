@@ -109,7 +109,7 @@ def test_convolution(rank: int, compare: Any, random_tensors: Any) -> None:
         assert layer.attrs == attrs | {"padding": pairs, "out_channels": w.shape[0]}
         assert layer.outputs["y"].shape[-rank - 1] == w.shape[0]
     assert ruled > 300
-    assert refused > 150
+    assert refused > 80
 
 
 @RANKS
@@ -130,7 +130,7 @@ def test_deconvolution(rank: int, compare: Any, random_tensors: Any) -> None:
             refused += 1
             continue
         channels = x.shape[-rank - 1]
-        if channels != w.shape[0] or channels % given["groups"] or not is_sensible(rank, b, call.result, given):
+        if channels != w.shape[0] or given["groups"] != groups or not is_sensible(rank, b, call.result, given):
             continue
         assert call.by_rule
         ruled += 1
@@ -144,7 +144,7 @@ def test_deconvolution(rank: int, compare: Any, random_tensors: Any) -> None:
             "output_padding": each(given["output_padding"], rank),
         }
     assert ruled > 250
-    assert refused > 150
+    assert refused > 80
 
 
 @RANKS
