@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -261,6 +261,10 @@ class RandomTensors:
         rank = self.rng.randint(0, 4) if rank is None else rank
         return tuple(0 if self.rng.random() < empty else self.rng.choice((1, 1, 2, 3, 4)) for _ in range(rank))
 
+    def axis(self, rank: int) -> int:
+        """An axis, counted from either end; now and then one that does not exist."""
+        return self.rng.randint(-rank - (self.rng.random() < 0.04), max(rank - 1, 0) + (self.rng.random() < 0.04))
+
     def broadcasting(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """A shape that broadcasts to ``shape``, or is it."""
         if self.rng.random() < 0.4:
@@ -305,3 +309,29 @@ class RandomTensors:
 @pytest.fixture
 def random_tensors() -> RandomTensors:
     return RandomTensors()
+
+
+@pytest.fixture
+def sweep(random_tensors: RandomTensors) -> Callable[..., None]:
+    """Compare many random calls of one kind.
+
+    ``make`` gets the random tensors and returns a function and its arguments; what torch refuses must be refused, and
+    of the rest the given share must be answered by rule, with layers of the given ops alone.
+    """
+
+    def compare_many(
+        make: Callable[[RandomTensors], Any], ops: Iterable[str], *, share: float = 1.0, times: int = 200
+    ) -> None:
+        allowed = set(ops)
+        answered = by_rule = 0
+        for _ in range(times):
+            function, *args = make(random_tensors)
+            checked = compare_call(function, *args)
+            if checked.error is None:
+                answered += 1
+                by_rule += checked.by_rule
+                assert set(checked.ops) <= allowed
+        assert answered > times / 4
+        assert by_rule >= share * answered, f"{by_rule} of {answered} by rule"
+
+    return compare_many
