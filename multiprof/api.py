@@ -6,8 +6,9 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from multiprof import __version__, engine, passes
 from multiprof.adapters.matching import by_framework, find_adapter, load_reader, match_type
@@ -16,6 +17,7 @@ from multiprof.cost import Formula
 from multiprof.errors import ModelError, MultiprofError, UsageError
 from multiprof.extensions import Adapter
 from multiprof.inputs import Inputs, ReadOptions, as_inputs
+from multiprof.installed import installed_plugins
 from multiprof.ir import Graph
 from multiprof.ops import OPS
 from multiprof.python_target import Target, is_python_target, load_target
@@ -56,11 +58,11 @@ def analyze(
     """
     _refuse_unoffered(convention, train, optimizer, causal)
     options = ReadOptions(train, _sizes("dims", dims, 1), _sizes("trips", trips, 0), signature, trust)
-    registry = build()
-    table = registry.formulas() | _overrides(formulas)
-    target = _resolve(model, inputs, registry.adapters())
-    graph = _read(target, framework, registry, frozenset(table.keys() - OPS.keys()), options)
-    warnings = [*registry.warnings, *_unused(graph, options)]
+    supply = _supply()
+    table = supply.formulas | _overrides(formulas) if formulas is not None else supply.formulas
+    target = _resolve(model, inputs, supply.adapters)
+    graph = _read(target, framework, supply, frozenset(table.keys() - OPS.keys()), options)
+    warnings = [*supply.registry.warnings, *_unused(graph, options)]
     for apply in passes.default_passes:
         graph = apply(graph)
     if causal == "unmasked":
@@ -83,6 +85,28 @@ def load(path: str | os.PathLike[str]) -> Report:
     return Report.load(path)
 
 
+class _Supply(NamedTuple):
+    """What the built-ins and the installed plugins supply, asked of a fresh registry once."""
+
+    plugins: list[EntryPoint]
+    registry: Registry
+    adapters: list[Adapter]
+    formulas: dict[str, list[Formula]]
+
+
+_last: _Supply | None = None
+
+
+def _supply() -> _Supply:
+    """What the plugins installed now supply; asking them all again for every call would take a millisecond."""
+    global _last
+    plugins = installed_plugins()
+    if _last is None or _last.plugins is not plugins:
+        registry = build()
+        _last = _Supply(plugins, registry, registry.adapters(), registry.formulas())
+    return _last
+
+
 def _resolve(model: Any, inputs: Any, adapters: list[Adapter]) -> Target:
     """The live object or path that ``model`` names, with the inputs: the caller's before the callable's."""
     if isinstance(model, str) and is_python_target(model):
@@ -94,13 +118,13 @@ def _resolve(model: Any, inputs: Any, adapters: list[Adapter]) -> Target:
 
 
 def _read(
-    target: Target, framework: str | None, registry: Registry, leaves: frozenset[str], options: ReadOptions
+    target: Target, framework: str | None, supply: _Supply, leaves: frozenset[str], options: ReadOptions
 ) -> Graph:
     """Let the adapter of the model read it; code of another framework inside goes to that one's adapter."""
-    adapters = registry.adapters()
+    adapters = supply.adapters
 
     def read(adapter: Adapter, model: Any, inputs: Inputs | None) -> Graph:
-        registry.named("multiprof_adapters", adapter.framework)  # two of that name: refused here, naming both
+        supply.registry.named("multiprof_adapters", adapter.framework)  # two of that name: refused here, naming both
         reader = load_reader(adapter)
         try:
             return reader(model, inputs, leaves=leaves, trace=trace, options=options)
