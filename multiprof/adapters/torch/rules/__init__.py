@@ -3,6 +3,7 @@
 from multiprof.adapters.torch.rules import (
     access,
     activation,
+    adaptive_pool,
     addmm,
     arrange,
     attention,
@@ -38,6 +39,7 @@ from multiprof.adapters.torch.rules import (
 __all__ = [
     "access",
     "activation",
+    "adaptive_pool",
     "addmm",
     "arrange",
     "attention",

@@ -1,10 +1,10 @@
-"""Convolution and deconvolution of any rank."""
+"""Convolution and deconvolution of any rank; the result is contiguous, whatever the strides of the operands."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from multiprof.adapters.torch.rules._common import Tensor, as_tuple, plain
+from multiprof.adapters.torch.rules._common import Tensor, as_tuple, same_dtype
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -27,8 +27,10 @@ def _attrs(
     }
 
 
-def _convolve(t: Tracer, rank: int, x: Tensor, w: Tensor, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-    if not plain(t, x, w, b) or w.dim() != rank + 2:
+def _convolve(
+    t: Tracer, rank: int, x: Tensor, w: Tensor, b: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    if not same_dtype(t, x, w, b) or w.dim() != rank + 2:
         return NotImplemented
     batched = x.dim() == rank + 2
     if not batched and x.dim() != rank + 1:
@@ -58,14 +60,28 @@ def _convolve(t: Tracer, rank: int, x: Tensor, w: Tensor, b: Any, stride: Any, p
     if min(out, default=1) < 1 or 0 in xs or 0 in ws:
         return NotImplemented
     y = t.new((xs[0], c_out, *out) if batched else (c_out, *out), x.dtype)
-    t.emit("conv", {"x": x, "weight": w, "bias": b}, {"y": y}, _attrs(rank, batched, kernel, stride, pairs, dilation, groups, c_in, c_out))
+    t.emit(
+        "conv",
+        {"x": x, "weight": w, "bias": b},
+        {"y": y},
+        _attrs(rank, batched, kernel, stride, pairs, dilation, groups, c_in, c_out),
+    )
     return y
 
 
 def _deconvolve(
-    t: Tracer, rank: int, x: Tensor, w: Tensor, b: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+    t: Tracer,
+    rank: int,
+    x: Tensor,
+    w: Tensor,
+    b: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
 ) -> Any:
-    if not plain(t, x, w, b) or w.dim() != rank + 2:
+    if not same_dtype(t, x, w, b) or w.dim() != rank + 2:
         return NotImplemented
     batched = x.dim() == rank + 2
     if not batched and x.dim() != rank + 1:
@@ -97,44 +113,105 @@ def _deconvolve(
 
 
 @rule("torch.conv1d")
-def conv1d(t: Tracer, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def conv1d(
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
     return _convolve(t, 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 @rule("torch.conv2d")
-def conv2d(t: Tracer, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def conv2d(
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
     return _convolve(t, 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 @rule("torch.conv3d")
-def conv3d(t: Tracer, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def conv3d(
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
     return _convolve(t, 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 @rule("torch.conv_transpose1d")
 def conv_transpose1d(
-    t: Tracer, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     return _deconvolve(t, 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @rule("torch.conv_transpose2d")
 def conv_transpose2d(
-    t: Tracer, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     return _deconvolve(t, 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @rule("torch.conv_transpose3d")
 def conv_transpose3d(
-    t: Tracer, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     return _deconvolve(t, 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @rule("torch.convolution", aten=("convolution", "_convolution"))
 def convolution(
-    t: Tracer, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, *_flags: Any
+    t: Tracer,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    *_flags: Any,
 ) -> Any:
     rank = weight.dim() - 2
     if rank not in _FORMATS:
@@ -142,5 +219,3 @@ def convolution(
     if transposed:
         return _deconvolve(t, rank, input, weight, bias, stride, padding, output_padding, groups, dilation)
     return _convolve(t, rank, input, weight, bias, stride, padding, dilation, groups)
-
-

@@ -1,116 +1,84 @@
-"""Pooling: maximum, mean and p-norm over windows, and over windows that tile the input."""
+"""Pooling over windows: maximum, mean, p-norm."""
 
 from __future__ import annotations
 
-from math import inf
+from math import isinf
 from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, as_tuple, is_canonical, plain
-from multiprof.adapters.torch.table import rule
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_canonical
+from multiprof.adapters.torch.rules._images import check_image, counts, data_format, new_image, resized
+from multiprof.adapters.torch.table import Rule, rule
 from multiprof.adapters.torch.tracer import Tracer
-
-_BATCHED = {1: "NCL", 2: "NCHW", 3: "NCDHW"}
-_UNBATCHED = {1: "CL", 2: "CHW", 3: "CDHW"}
-_FLOATS = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
-_LONG = torch.int64
-
-
-def _format(t: Tracer, rank: int, x: Tensor) -> str:
-    """The data format; an empty string where torch shall answer."""
-    shape = x.shape
-    if len(shape) == rank + 2:
-        order = _BATCHED[rank]
-    elif len(shape) == rank + 1:
-        order = _UNBATCHED[rank]
-    else:
-        return ""
-    if t.forced is not None:
-        return order
-    return order if x.dtype in _FLOATS and 0 not in shape and plain(t, x) and is_canonical(x) else ""
-
-
-def _sizes(value: Any, rank: int) -> tuple[int, ...]:
-    """One integer per dimension; raises where torch would."""
-    sizes = as_tuple(value, rank)
-    if len(sizes) != rank:
-        raise ValueError(value)
-    return sizes
-
-
-def window_output(n: int, k: int, stride: int, pad: int, dilation: int, ceil_mode: bool) -> int:
-    """Windows along an axis of ``n``; with ``ceil_mode`` the last one starts inside the input or its left padding.
-
-    Source: ``pooling_output_shape`` in ATen/native/Pool.h.
-    """
-    room = n + 2 * pad - dilation * (k - 1) - 1
-    if not ceil_mode:
-        return room // stride + 1
-    out = (room + stride - 1) // stride + 1
-    return out - 1 if (out - 1) * stride >= n + pad else out
 
 
 def _window(
     t: Tracer, rank: int, x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> tuple[tuple[int, ...], dict[str, Any]] | None:
-    """Shape of the result and attributes; ``None`` where torch shall answer."""
-    order = _format(t, rank, x)
-    if not order:
-        return None
-    kernel = _sizes(kernel, rank)
-    stride = kernel if stride is None or stride == [] or stride == () else _sizes(stride, rank)
-    padding, dilation = _sizes(padding, rank), _sizes(dilation, rank)
-    shape = x.shape
-    out = []
-    for n, k, s, p, d in zip(shape[-rank:], kernel, stride, padding, dilation, strict=True):
-        if k < 1 or s < 1 or d < 1 or not 0 <= 2 * p <= k:
-            return None
-        size = window_output(n, k, s, p, d, ceil_mode)
-        if size < 1:
-            return None
-        out.append(size)
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Shape of the result and attributes, by at::native::pooling_output_shape; raises `Unsure` where it would raise."""
+    layout = data_format(x, rank)
+    check_image(t, x)
+    kernel = counts(kernel, rank)
+    stride = kernel if stride is None or (not isinstance(stride, int) and not len(stride)) else counts(stride, rank)
+    padding, dilation = counts(padding, rank), counts(dilation, rank)
+    spatial = []
+    for n, k, s, p, d in zip(x.shape[-rank:], kernel, stride, padding, dilation, strict=True):
+        reach = d * (k - 1)
+        if k < 1 or s < 1 or d < 1 or p < 0 or 2 * p > k:
+            raise Unsure
+        out = (n + 2 * p - reach - 1 + (s - 1 if ceil_mode else 0)) // s + 1
+        if ceil_mode and (out - 1) * s >= n + p:
+            out -= 1  # the last window has to start inside the input or its left padding
+        if out < 1:
+            raise Unsure
+        spatial.append(out)
     attrs = {
         "kernel_size": kernel,
         "stride": stride,
-        "padding": tuple((p, p) for p in padding),
+        "padding": tuple([(p, p) for p in padding]),
         "dilation": dilation,
-        "data_format": order,
         "ceil_mode": bool(ceil_mode),
+        "data_format": layout,
     }
-    return (*shape[:-rank], *out), attrs
+    return resized(x, rank, spatial), attrs
 
 
-def _max(
-    t: Tracer,
-    rank: int,
-    x: Tensor,
-    kernel: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-    indices: bool,
-) -> Any:
-    made = _window(t, rank, x, kernel, stride, padding, dilation, ceil_mode)
-    if made is None:
-        return NotImplemented
-    shape, attrs = made
-    y = t.new(shape, x.dtype)
-    if not indices:
-        t.emit("max_pool", {"x": x}, {"y": y}, attrs)
-        return y
-    places = t.new(shape, _LONG)
-    t.emit("max_pool", {"x": x}, {"y": y, "indices": places}, attrs)
-    return y, places
+# -- maximum ----------------------------------------------------------------------------------------------------------
 
 
-def _too_large(rank: int, x: Tensor, kernel: tuple[int, ...]) -> bool:
-    """In three dimensions torch refuses to average over windows that are larger than the input."""
-    return rank == 3 and any(n < k for n, k in zip(x.shape[-3:], kernel, strict=True))
+def _max_pool(rank: int, with_indices: bool) -> Rule:
+    def apply(
+        t: Tracer,
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = with_indices,
+    ) -> Any:
+        shape, attrs = _window(t, rank, input, kernel_size, stride, padding, dilation, ceil_mode)
+        y = new_image(t, rank, input, shape, input.dtype, volumes=True)
+        outputs = {"y": y}
+        if with_indices or return_indices:
+            outputs["indices"] = new_image(t, rank, input, shape, torch.int64, volumes=True)
+        t.emit("max_pool", {"x": input}, outputs, attrs)
+        return tuple(outputs.values()) if len(outputs) > 1 else y
+
+    return apply
 
 
-def _mean(
+# -- mean -------------------------------------------------------------------------------------------------------------
+
+
+def _check_room(rank: int, x: Tensor, kernel: tuple[int, ...]) -> None:
+    """A mean over volumes refuses a window larger than the input, though padding or rounding up would make room."""
+    if rank == 3 and any(n < k for n, k in zip(x.shape[-3:], kernel, strict=True)):
+        raise Unsure
+
+
+def _avg_pool(
     t: Tracer,
     rank: int,
     x: Tensor,
@@ -120,95 +88,33 @@ def _mean(
     ceil_mode: bool,
     count_include_pad: bool,
     divisor: int | None,
-) -> Any:
-    made = _window(t, rank, x, kernel, stride, padding, 1, ceil_mode)
-    if made is None or divisor == 0 or _too_large(rank, x, made[1]["kernel_size"]):
-        return NotImplemented
-    shape, attrs = made
+) -> Tensor:
+    if divisor == 0:
+        raise Unsure
+    shape, attrs = _window(t, rank, x, kernel, stride, padding, 1, ceil_mode)
+    _check_room(rank, x, attrs["kernel_size"])
     attrs["count_include_pad"] = bool(count_include_pad)
     attrs["divisor"] = divisor
-    y = t.new(shape, x.dtype)
+    y = new_image(t, rank, x, shape, x.dtype)
     t.emit("avg_pool", {"x": x}, {"y": y}, attrs)
     return y
 
 
-def _p_norm(t: Tracer, rank: int, x: Tensor, p: Any, kernel: Any, stride: Any, ceil_mode: bool) -> Any:
-    if not isinstance(p, (int, float)) or p == 0:
-        return NotImplemented
-    finite = abs(p) != inf  # else torch takes the maximum instead of the mean
-    if not isinstance(kernel, int) and (len(kernel) != rank or (rank == 1 and finite)):
-        return NotImplemented  # torch's Python code unpacks it, or multiplies by it
-    made = _window(t, rank, x, kernel, stride, 0, 1, ceil_mode)
-    if made is None or (finite and _too_large(rank, x, made[1]["kernel_size"])):
-        return NotImplemented
-    shape, attrs = made
-    attrs["p"] = p
-    y = t.new(shape, x.dtype)
-    t.emit("lp_pool", {"x": x}, {"y": y}, attrs)
-    return y
+@rule("torch.avg_pool1d", aten="avg_pool1d")
+def avg_pool1d(
+    t: Tracer,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    return _avg_pool(t, 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
-def _adaptive(t: Tracer, op: str, rank: int, x: Tensor, output_size: Any, indices: bool = False) -> Any:
-    order = _format(t, rank, x)
-    if not order:
-        return NotImplemented
-    shape = x.shape
-    before = tuple(shape[-rank:])
-    if isinstance(output_size, int):
-        after = (output_size,) * rank
-    elif rank == 1:
-        after = _sizes(output_size, rank)
-    else:
-        after = tuple(n if size is None else size for n, size in zip(before, output_size, strict=True))
-    if min(after) < 1 or len(after) != rank:
-        return NotImplemented
-    attrs = {"input_size": before, "output_size": after, "data_format": order}
-    result = (*shape[:-rank], *after)
-    y = t.new(result, x.dtype)
-    if not indices:
-        t.emit(op, {"x": x}, {"y": y}, attrs)
-        return y
-    places = t.new(result, _LONG)
-    t.emit(op, {"x": x}, {"y": y, "indices": places}, attrs)
-    return y, places
-
-
-def _rules_for(rank: int) -> None:
-    """The functions of one rank; they differ in nothing but that number."""
-
-    @rule(f"F.max_pool{rank}d", f"torch.max_pool{rank}d", aten=f"max_pool{rank}d")
-    def max_pool(
-        t: Tracer,
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> Any:
-        return _max(t, rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-
-    @rule(
-        f"F.max_pool{rank}d_with_indices",
-        f"torch.max_pool{rank}d_with_indices",
-        f"nn.max_pool{rank}d_with_indices",
-        aten=f"max_pool{rank}d_with_indices",
-    )
-    def max_pool_with_indices(
-        t: Tracer,
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = True,
-    ) -> Any:
-        return _max(t, rank, input, kernel_size, stride, padding, dilation, ceil_mode, True)
-
-    @rule(f"F.avg_pool{rank}d", aten=f"avg_pool{rank}d")
-    def avg_pool(
+def _avg_pool_with_divisor(rank: int) -> Rule:
+    def apply(
         t: Tracer,
         input: Tensor,
         kernel_size: Any,
@@ -218,38 +124,40 @@ def _rules_for(rank: int) -> None:
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> Any:
-        if rank == 1 and divisor_override is not None:
-            return NotImplemented
-        return _mean(t, rank, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return _avg_pool(t, rank, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
-    @rule(f"F.lp_pool{rank}d")
-    def lp_pool(
+    return apply
+
+
+# -- p-norm -----------------------------------------------------------------------------------------------------------
+
+
+def _lp_pool(rank: int) -> Rule:
+    def apply(
         t: Tracer, input: Tensor, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> Any:
-        return _p_norm(t, rank, input, norm_type, kernel_size, stride, ceil_mode)
+        """One layer for the powers, the mean and the root of which torch makes it; the infinite norm is left to it."""
+        if type(norm_type) not in (int, float) or not norm_type or isinf(norm_type):
+            return NotImplemented
+        if type(kernel_size) is not int and (rank == 1 or len(kernel_size) != rank):
+            return NotImplemented
+        shape, attrs = _window(t, rank, input, kernel_size, stride, 0, 1, ceil_mode)
+        if not is_canonical(input):
+            return NotImplemented
+        _check_room(rank, input, attrs["kernel_size"])
+        attrs["p"] = norm_type
+        y = t.new(shape, input.dtype)
+        t.emit("lp_pool", {"x": input}, {"y": y}, attrs)
+        return y
 
-    @rule(f"F.adaptive_avg_pool{rank}d", f"nn.adaptive_avg_pool{rank}d", aten=_averages(rank))
-    def adaptive_avg_pool(t: Tracer, input: Tensor, output_size: Any) -> Any:
-        return _adaptive(t, "adaptive_avg_pool", rank, input, output_size)
-
-    @rule(f"F.adaptive_max_pool{rank}d")
-    def adaptive_max_pool(t: Tracer, input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-        return _adaptive(t, "adaptive_max_pool", rank, input, output_size, return_indices)
-
-    @rule(
-        f"F.adaptive_max_pool{rank}d_with_indices",
-        f"torch.adaptive_max_pool{rank}d",
-        f"nn.adaptive_max_pool{rank}d",
-        aten=f"adaptive_max_pool{rank}d",
-    )
-    def adaptive_max_pool_with_indices(t: Tracer, input: Tensor, output_size: Any, return_indices: bool = True) -> Any:
-        return _adaptive(t, "adaptive_max_pool", rank, input, output_size, True)
-
-
-def _averages(rank: int) -> tuple[str, ...]:
-    public = f"adaptive_avg_pool{rank}d"
-    return (public,) if rank == 1 else (public, f"_{public}")
+    return apply
 
 
 for _rank in (1, 2, 3):
-    _rules_for(_rank)
+    _name = f"max_pool{_rank}d"
+    rule(f"F.{_name}", f"torch.{_name}", aten=_name)(_max_pool(_rank, False))
+    _name = f"max_pool{_rank}d_with_indices"
+    rule(f"F.{_name}", f"torch.{_name}", f"nn.{_name}", aten=_name)(_max_pool(_rank, True))
+    rule(f"F.lp_pool{_rank}d")(_lp_pool(_rank))
+for _rank in (2, 3):
+    rule(f"nn.avg_pool{_rank}d", aten=f"avg_pool{_rank}d")(_avg_pool_with_divisor(_rank))
