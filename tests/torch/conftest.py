@@ -1,12 +1,17 @@
-"""The networks that the tests here share."""
+"""What the tests here share: published networks, and the comparison of a report with hand-written figures."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
+
+import multiprof
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +23,38 @@ def nets() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(params=["cpu", "meta", *(["cuda"] if torch.cuda.is_available() else [])])
+def device(request: pytest.FixtureRequest) -> str:
+    """Where the model's parameters are."""
+    return str(request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["grad", "no_grad"])
+def grad(request: pytest.FixtureRequest) -> bool:
+    """Whether autograd is on while a model is analysed."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def exact(device: str, grad: bool) -> Callable[..., None]:
+    """``exact(build, inputs, macs, params, op=count, …)``: the report says so, of a model built on every device.
+
+    ``unpriced`` names operators that have no formula, none of them a contraction; everything else must be priced.
+    """
+
+    def check(
+        build: Callable[[], Any], inputs: Any, macs: int, params: int, unpriced: Collection[str] = (), **ops: int
+    ) -> None:
+        with torch.device(device):
+            model = build()
+        with torch.set_grad_enabled(grad):
+            report = multiprof.analyze(model, inputs)
+        assert report.macs == macs
+        assert report.params == params
+        assert set(report.unsupported()) <= set(unpriced)
+        assert all("training mode" in warning for warning in report.warnings)
+        assert {op: sum(layer.op == op for layer in report.layers) for op in ops} == ops
+
+    return check

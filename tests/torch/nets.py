@@ -12,7 +12,13 @@ class AlexNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        channels = [(3, 96, 11, 4, 2), (96, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1)]
+        channels = [
+            (3, 96, 11, 4, 2),
+            (96, 192, 5, 1, 2),
+            (192, 384, 3, 1, 1),
+            (384, 256, 3, 1, 1),
+            (256, 256, 3, 1, 1),
+        ]
         layers: list[nn.Module] = []
         for i, (c_in, c_out, kernel, stride, padding) in enumerate(channels):
             layers += [nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=False), nn.ReLU(inplace=True)]

@@ -96,10 +96,17 @@ def test_a_bias_vector_and_a_weight_are_one_linear_layer(compare: Any) -> None:
 
 @pytest.mark.parametrize(
     ("bias", "kwargs", "ops"),
-    [((3, 7), {}, ["linear", "add"]), ((7,), {"beta": 2}, ["linear", "mul", "add"]), ((7,), {"alpha": 2}, ["linear", "add"]),
-     ((1, 7), {}, ["linear", "add"]), ((), {}, ["linear", "add"])],
-)  # fmt: skip
-def test_other_sums_with_a_weight_are_a_linear_layer_and_an_addition(compare: Any, bias: Any, kwargs: Any, ops: Any) -> None:
+    [
+        ((3, 7), {}, ["linear", "add"]),
+        ((7,), {"beta": 2}, ["linear", "mul", "add"]),
+        ((7,), {"alpha": 2}, ["linear", "add"]),
+        ((1, 7), {}, ["linear", "add"]),
+        ((), {}, ["linear", "add"]),
+    ],
+)
+def test_other_sums_with_a_weight_are_a_linear_layer_and_an_addition(
+    compare: Any, bias: Any, kwargs: Any, ops: Any
+) -> None:
     checked = compare(torch.addmm, meta(bias), meta((3, 5)), weight(5, 7), **kwargs)
     assert checked.ops == ops
     assert checked.layers[0].attrs["in_features"] == 5
@@ -117,7 +124,7 @@ def test_in_place_sums_write_to_their_first_operand(compare: Any) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bad_arguments_raise_torchs_error(compare: Any, name: str) -> None:
-    function, in_place, terms, contracted = FUNCTIONS[name]
+    function, in_place, terms, _ = FUNCTIONS[name]
     rng = random.Random(name)
     raised = 0
     for _ in range(40):

@@ -161,7 +161,8 @@ def test_odd_calls_are_torchs(compare: Any) -> None:
 
 ATEN = torch.ops.aten
 EXPECTED = {
-    "batch": 2, "heads": 4, "kv_heads": 4, "q_len": 8, "kv_len": 8, "qk_dim": 16, "v_dim": 16, "causal": False, "scale": 0.25,
+    "batch": 2, "heads": 4, "kv_heads": 4, "q_len": 8, "kv_len": 8, "qk_dim": 16, "v_dim": 16, "causal": False,
+    "scale": 0.25,
 }  # fmt: skip
 
 
@@ -201,10 +202,11 @@ def test_operators_with_the_sequence_first(compare_aten: Any, call: Any, causal:
 def test_sequences_of_different_lengths_are_not_guessed(compare_aten: Any) -> None:
     """Packed sequences and windows: what is computed depends on more than shapes, so the layer is unsupported."""
     x, offsets = meta(16, 4, 16), meta(3, dtype=torch.int32)
-    calls = [
-        lambda x, c: ATEN._flash_attention_forward(x, x, x, c, c, 8, 8, 0.0, False, False)[0],
-        lambda x, c: ATEN._flash_attention_forward(x[None], x[None], x[None], None, None, 8, 8, 0.0, False, False, window_size_left=2)[0],
-    ]  # fmt: skip
+    forward = ATEN._flash_attention_forward
+    calls: list[Any] = [
+        lambda x, ends: forward(x, x, x, ends, ends, 8, 8, 0.0, False, False)[0],
+        lambda x, _: forward(x[None], x[None], x[None], None, None, 8, 8, 0.0, False, False, window_size_left=2)[0],
+    ]
     for call in calls:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -202,7 +202,9 @@ def test_a_contraction_with_a_weight_is_linear(compare: Any, equation: str, shap
         assert layer.attrs["in_features"] * layer.y.numel == macs
         x, w = layer.inputs["x"], layer.inputs["weight"]
         terms, _ = letters(layer)
-        assert layer.attrs["out_features"] == prod(n for c, n in zip(terms[1], w.shape, strict=True) if c not in terms[0])
+        assert layer.attrs["out_features"] == prod(
+            n for c, n in zip(terms[1], w.shape, strict=True) if c not in terms[0]
+        )
         assert len(terms[0]) == x.rank
     part = equation.split("->")[0].split(",")[which]
     if len(set(part)) == len(part):  # the diagonal of a weight is a piece of it, and no layer
@@ -383,7 +385,8 @@ def test_random_equations_by_another_path(compare: Any, optimizer: LastFirst) ->
 # -- tensordot, bilinear -------------------------------------------------------------------------------------------
 
 TENSORDOT: list[tuple[tuple[int, ...], tuple[int, ...], Any]] = [
-    ((2, 3), (3, 4), 1), ((2, 3, 4), (3, 4, 5), 2), ((2, 3), (4, 5), 0), ((3, 4), (3, 4), 2), ((2, 3), (3, 4), ([1], [0])),
+    ((2, 3), (3, 4), 1), ((2, 3, 4), (3, 4, 5), 2), ((2, 3), (4, 5), 0), ((3, 4), (3, 4), 2),
+    ((2, 3), (3, 4), ([1], [0])),
     ((2, 3, 4), (4, 5, 2), ([0, 2], [2, 0])), ((2, 3, 4), (5, 3, 2), ([-2, 0], [1, -1])), ((3,), (3,), 1),
     ((2, 3, 4), (3,), ((1,), (0,))),
 ]  # fmt: skip
@@ -407,7 +410,8 @@ def test_tensordot(compare: Any, a: Any, b: Any, dims: Any, weighted: bool) -> N
 @pytest.mark.parametrize(
     ("a", "b", "dims"),
     [((2, 3), (3, 4), 2), ((2, 3), (3, 4), 3), ((2, 3), (3, 4), -1), ((2, 3), (1, 4), 1), ((2, 1), (3, 4), 1),
-     ((2, 3), (3, 4), ([1], [0, 1])), ((2, 3), (3, 4), ([1, 1], [0, 0])), ((2, 3), (3, 4), ([5], [0])), ((2, 0), (0, 4), 1)],
+     ((2, 3), (3, 4), ([1], [0, 1])), ((2, 3), (3, 4), ([1, 1], [0, 0])), ((2, 3), (3, 4), ([5], [0])),
+     ((2, 0), (0, 4), 1)],
 )  # fmt: skip
 def test_odd_tensordots_are_torchs(compare: Any, a: Any, b: Any, dims: Any) -> None:
     compare(lambda x, y: torch.tensordot(x, y, dims), meta(a), meta(b))

@@ -208,7 +208,9 @@ def test_integers_multiply_as_they_are(compare: Any) -> None:
     assert checked.layer.outputs["y"].dtype == "int32"
 
 
-@pytest.mark.parametrize(("a", "b"), [((3,), (3,)), ((2, 3), (4, 3)), ((2, 3), (3,)), ((5, 2, 3), (4, 3)), ((3,), (4, 3))])
+@pytest.mark.parametrize(
+    ("a", "b"), [((3,), (3,)), ((2, 3), (4, 3)), ((2, 3), (3,)), ((5, 2, 3), (4, 3)), ((3,), (4, 3))]
+)
 @pytest.mark.parametrize("weighted", [None, 0, 1])
 def test_inner(compare: Any, a: Any, b: Any, weighted: int | None) -> None:
     operands = [(weight if i == weighted else activation)(*shape) for i, shape in enumerate((a, b))]
@@ -299,7 +301,9 @@ def test_chain_matmul(compare: Any) -> None:
 def test_grouped_products_as_the_cpu_answers_them(dtype: torch.dtype, columns_first: bool, features: int) -> None:
     """torch's meta kernel takes bfloat16 alone; the CPU is the oracle."""
     x = torch.zeros(10, 16, dtype=dtype)
-    experts = torch.zeros((3, features, 16), dtype=dtype).mT if columns_first else torch.zeros((3, 16, features), dtype=dtype)
+    experts = (
+        torch.zeros((3, features, 16), dtype=dtype).mT if columns_first else torch.zeros((3, 16, features), dtype=dtype)
+    )
     ends = torch.tensor([2, 5, 10], dtype=torch.int32)
     tracer = Tracer(torch.device("cpu"), real=False)
     x_meta, ends_meta = activation(10, 16, dtype=dtype), activation(3, dtype=torch.int32)

@@ -66,7 +66,13 @@ def forward(**options: Any) -> Any:
     """``F.multi_head_attention_forward`` with the options of a call, by name, and its many weights."""
 
     def call(q: Any, k: Any, v: Any, w: dict[str, Any], masks: dict[str, Any]) -> Any:
-        settings = {"bias_k": None, "bias_v": None, "in_proj_bias": None, "in_proj_weight": None, "out_proj_bias": None} | w
+        settings = {
+            "bias_k": None,
+            "bias_v": None,
+            "in_proj_bias": None,
+            "in_proj_weight": None,
+            "out_proj_bias": None,
+        } | w
         return F.multi_head_attention_forward(
             q, k, v, add_zero_attn=options.pop("add_zero_attn", False), dropout_p=0.0, **settings, **masks, **options
         )
@@ -132,8 +138,12 @@ def test_asked_for_weights_it_is_still_one_attention_layer_and_a_mean(compare: A
 
 @pytest.mark.parametrize(
     ("same", "projections"),
-    [("qkv", [("in_proj", 3 * E)]), ("kv", [("q_proj", E), ("kv_proj", 2 * E)]), ("", [("q_proj", E), ("k_proj", E), ("v_proj", E)])],
-)  # fmt: skip
+    [
+        ("qkv", [("in_proj", 3 * E)]),
+        ("kv", [("q_proj", E), ("kv_proj", 2 * E)]),
+        ("", [("q_proj", E), ("k_proj", E), ("v_proj", E)]),
+    ],
+)
 @pytest.mark.parametrize("bias", [True, False])
 def test_projections_are_as_few_as_torch_makes_them(compare: Any, same: str, projections: Any, bias: bool) -> None:
     def call(q: Any, k: Any, v: Any, w: Any) -> Any:
@@ -259,7 +269,12 @@ def test_native_multi_head_attention(need_weights: bool, average: bool) -> None:
         None if t is None else (tuple(t.shape), t.stride()) for t in expected
     ]
     layers = [layer for layer in tracer.layers if layer.op in ("linear", "attention", "mean")]
-    assert [layer.op for layer in layers] == ["linear", "attention", "linear", *(["mean"] if need_weights and average else [])]
+    assert [layer.op for layer in layers] == [
+        "linear",
+        "attention",
+        "linear",
+        *(["mean"] if need_weights and average else []),
+    ]
     assert macs(layers) == L * N * 3 * E * E + N * H * L * L * 2 * D + L * N * E * E
 
 

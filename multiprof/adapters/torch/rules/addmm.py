@@ -80,8 +80,16 @@ def _add(
 
 
 def _add_in_place(
-    t: Tracer, input: Tensor, a: Tensor, b: Tensor, terms: tuple[str, str, str], shape: tuple[int, ...], beta: Any, alpha: Any
-) -> Any:  # fmt: skip
+    t: Tracer,
+    input: Tensor,
+    a: Tensor,
+    b: Tensor,
+    terms: tuple[str, str, str],
+    shape: tuple[int, ...],
+    beta: Any,
+    alpha: Any,
+) -> Any:
+    """The same, written into ``input``, which has the shape of the result."""
     if not _fits(t, input, a, b, shape, beta, alpha) or tuple(input.shape) != shape:
         return NotImplemented
     partial = _partial(t, a, b, terms, between(shape, a.dtype))

@@ -163,7 +163,8 @@ def overrideable(
 @rule(aten=("_scaled_dot_product_attention_math", "_scaled_dot_product_attention_math_for_mps"))
 def mathematics(
     t: Tracer, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-    is_causal: bool = False, dropout_mask: Tensor | None = None, *, scale: float | None = None, enable_gqa: bool = False,
+    is_causal: bool = False, dropout_mask: Tensor | None = None, *, scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Any:  # fmt: skip
     return _kernel(t, query, key, value, attn_mask, is_causal, scale) if query.dim() == 4 else NotImplemented
 

@@ -73,9 +73,8 @@ def _plan(equation: str, ranks: tuple[int, ...]) -> _Plan | None:
         summed = "".join(x for x in ordered if used.count(x) > 1)
     letters = kept + summed
     place = {letter: i for i, letter in enumerate(letters)}
-    terms = tuple(
-        tuple(place[x] for x in part.replace("...", ellipsis[width - n :])) for part, n in zip(parts, covered, strict=True)
-    )
+    spelled = [part.replace("...", ellipsis[width - n :]) for part, n in zip(parts, covered, strict=True)]
+    terms = tuple(tuple(place[letter] for letter in part) for part in spelled)
     return _Plan(letters, len(kept), terms)
 
 
@@ -219,9 +218,8 @@ def einstein_sum(t: Tracer, equation: str, tensors: list[Tensor]) -> Any:
         later = {p for x in operands for p in x.positions}
         if any(p in later for p in dims):
             raise ValueError("a summed index that a later operand has with size 1")
-        positions = tuple(
-            p for p in range(len(plan.letters)) if (p in a.positions or p in b.positions) and (p < plan.kept or p in later)
-        )
+        given = {*a.positions, *b.positions}
+        positions = tuple(p for p in range(len(plan.letters)) if p in given and (p < plan.kept or p in later))
         if last:
             y = torch.Tensor.view(aligned, aligned.shape[: plan.kept]) if summed else aligned
         else:

@@ -25,7 +25,12 @@ def _aligned(x: Tensor) -> bool:
 
 @rule("torch._grouped_mm", aten="_grouped_mm")
 def grouped_mm(
-    t: Tracer, input: Tensor, mat2: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+    t: Tracer,
+    input: Tensor,
+    mat2: Tensor,
+    offs: Tensor | None = None,
+    bias: Tensor | None = None,
+    out_dtype: Any = None,
 ) -> Any:
     """(S, K) with (G, K, N): row s meets the matrix of its group, so S·N sums of K whatever the groups' sizes.
 

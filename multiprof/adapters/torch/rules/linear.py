@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -230,7 +231,7 @@ def multi_dot(t: Tracer, tensors: Any) -> Any:
     # A vector at either end counts as a matrix of one row, or of one column.
     shapes = [(1, *m.shape) if i == 0 and m.dim() == 1 else (*m.shape, 1)[:2] for i, m in enumerate(matrices)]
     sizes = (*(rows for rows, _ in shapes), shapes[-1][1])
-    if 0 in sizes or any(a[1] != b[0] for a, b in zip(shapes, shapes[1:], strict=False)):
+    if 0 in sizes or any(a[1] != b[0] for a, b in pairwise(shapes)):
         return NotImplemented
     shape = (*matrices[0].shape[:-1], *matrices[-1].shape[1:])
     y = t.new(shape, matrices[0].dtype)

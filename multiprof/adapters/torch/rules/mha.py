@@ -19,6 +19,10 @@ from multiprof.adapters.torch.rules.linear import between, contract
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
+# torch's own checks; its stubs do not list them.
+_check_shapes: Callable[..., bool] = vars(F)["_mha_shape_check"]
+_canonical_mask: Callable[..., Any] = vars(F)["_canonical_mask"]
+
 _View = torch.Tensor.view
 _Permute = torch.Tensor.permute
 
@@ -98,10 +102,8 @@ def _projected(t: Tracer, q: Tensor, k: Tensor, v: Tensor, weight: Tensor, bias:
             project(t, q, w_q, b_q, "q_proj"),
             *_unpacked(t, project(t, k, w_kv, b_kv, "kv_proj"), 2),
         )
-    ws, bs = _parts(t, weight, (width,) * 3), _parts(t, bias, (width,) * 3)
-    return tuple(
-        project(t, x, w, b, hint) for x, w, b, hint in zip((q, k, v), ws, bs, ("q_proj", "k_proj", "v_proj"), strict=True)
-    )
+    ws, bs, hints = _parts(t, weight, (width,) * 3), _parts(t, bias, (width,) * 3), ("q_proj", "k_proj", "v_proj")
+    return tuple(project(t, x, w, b, hint) for x, w, b, hint in zip((q, k, v), ws, bs, hints, strict=True))
 
 
 def _checked_mask(mask: Tensor | None, length: int, kv_length: int, folded: int) -> Tensor | None:
@@ -175,7 +177,7 @@ def multi_head_attention_forward(
     is_causal: bool = False,
 ) -> Any:
     """(L, N, E) or (L, E) in and out; raises on whatever torch would refuse, so that torch says why."""
-    batched = F._mha_shape_check(query, key, value, key_padding_mask, attn_mask, num_heads)
+    batched = _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads)
     q, k, v = query, key, value
     if not same_dtype(t, q, k, v) or not q.dtype.is_floating_point or (bias_k is None) != (bias_v is None):
         return NotImplemented
@@ -199,13 +201,13 @@ def multi_head_attention_forward(
         if not batched:
             padding = t.view("reshape", padding, padding.unsqueeze(0), {"shape": (1, *padding.shape)})
         other = None if mask is None else mask.dtype
-        padding = by_torch(t, F._canonical_mask, padding, "key_padding_mask", other, "attn_mask", q.dtype)
+        padding = by_torch(t, _canonical_mask, padding, "key_padding_mask", other, "attn_mask", q.dtype)
     if is_causal and mask is None:
         raise ValueError("is_causal")
     if is_causal and padding is None and not need_weights:
         mask = None
     elif mask is not None:
-        mask = by_torch(t, F._canonical_mask, mask, "attn_mask", None, "", q.dtype, False)
+        mask = by_torch(t, _canonical_mask, mask, "attn_mask", None, "", q.dtype, False)
     if padding is not None:
         is_causal = False
 
@@ -229,9 +231,8 @@ def multi_head_attention_forward(
         k = permuted(t, reshaped(t, k, kv_length, batch, num_heads, depth), 1, 2, 0, 3)
         v = permuted(t, reshaped(t, v, kv_length, batch, num_heads, depth), 1, 2, 0, 3)
     else:
-        k, v, mask, padding = by_torch(
-            t, _extended, batch, num_heads, depth, k, v, mask, padding, bias_k, bias_v, static_k, static_v, add_zero_attn
-        )
+        extra = (bias_k, bias_v, static_k, static_v, add_zero_attn)
+        k, v, mask, padding = by_torch(t, _extended, batch, num_heads, depth, k, v, mask, padding, *extra)
         kv_length = k.shape[1]
         k = reshaped(t, k, batch, num_heads, kv_length, depth)
         v = reshaped(t, v, batch, num_heads, kv_length, depth)

@@ -5,6 +5,7 @@ Under a function mode torch's modules do not take their fast path; these are for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ def _attend(
     thirds = (width,) * 3
     if key is query and value is query:
         packed = project(t, query, w_in, b_in, "in_proj")
-        parts = torch.Tensor.split_with_sizes(packed, thirds, -1)
+        parts: Sequence[Tensor] = torch.Tensor.split_with_sizes(packed, thirds, -1)
         t.views("split", packed, parts, {"axis": 2, "sizes": thirds})
     else:
         ws, bs = torch.Tensor.split_with_sizes(w_in, thirds), torch.Tensor.split_with_sizes(b_in, thirds)
