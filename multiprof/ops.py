@@ -75,7 +75,7 @@ _TABLE: tuple[Op, ...] = (
        _RECURRENT | {"nonlinearity": "tanh or relu"}),
     Op("embedding", "embedding", "rows of a table by index", ("x", "weight"), ("y",), {"num_embeddings": "int", "embedding_dim": "int"}),
     # normalisation
-    Op("batch_norm", "normalization", "batch norm with given statistics", ("x", "weight?", "bias?", "mean?", "var?"), ("y",), _NORM | {
+    Op("batch_norm", "normalization", "batch norm with given statistics", ("x", "weight?", "bias?", "mean?", "var?"), ("y", "batch_mean?", "batch_var?"), _NORM | {
         "channels": "required: C", "batch_stats": "bool: statistics are computed from the batch (no running ones)"}),
     Op("layer_norm", "normalization", "layer norm", ("x", "weight?", "bias?"), ("y",), _NORM | {"normalized_size": "required: elements normalised together"}),
     Op("group_norm", "normalization", "group norm", ("x", "weight?", "bias?"), ("y",), _NORM | {"groups": "required: G per sample", "channels": "required: C", "batch": "required: N"}),

@@ -41,8 +41,10 @@ def test_batch_norm(compare: Any, random_tensors: Any) -> None:
         call = compare(F.batch_norm, x, *given, training=training, eps=1e-3)
         ruled[training] += call.by_rule
         if call.by_rule:
-            layer = call.layer
+            layer, *moves = call.layers
             assert layer.op == "batch_norm"
+            moved = [tensor for tensor in given[:2] if training and tensor is not None]
+            assert [move.op for move in moves] == ["lerp"] * len(moved)
             assert layer.attrs == {"eps": 1e-3, "channels": size[0], "batch_stats": training}
             assert ("mean" in layer.inputs) is not training
             assert ("weight" in layer.inputs) is (given[2] is not None)
@@ -77,7 +79,7 @@ def test_instance_norm(compare: Any, random_tensors: Any) -> None:
         own = rng.random() < 0.6
         given = [maybe(random_tensors, size, x.dtype) for _ in range(4)]
         if rng.random() < 0.5:
-            given[:2] = [random_tensors.plain(size, x.dtype) for _ in range(2)]
+            given[:2] = [None, None] if own else [random_tensors.plain(size, x.dtype) for _ in range(2)]
         call = compare(F.instance_norm, x, *given, use_input_stats=own)
         ruled[own] += call.by_rule
         if call.by_rule:
@@ -92,6 +94,27 @@ def test_instance_norm(compare: Any, random_tensors: Any) -> None:
     assert ruled[False] > 60
     layer = compare(torch.nn.InstanceNorm2d(3), random_tensors.plain((2, 3, 4, 5))).layer
     assert set(layer.inputs) == {"x"}
+
+
+@pytest.mark.parametrize("beneath", [False, True])
+def test_running_statistics_move(beneath: bool, compare: Any, compare_aten: Any, random_tensors: Any) -> None:
+    """In training mode torch writes to them: what reads them later reads what was written."""
+    x = random_tensors.plain((2, 4, 6, 8))
+    mean, var, weight, bias = (torch.nn.Parameter(random_tensors.plain((4,)), requires_grad=False) for _ in range(4))
+
+    def train_and_use(*args: Any) -> Any:
+        y = F.batch_norm(*args, training=True, momentum=0.25)
+        return y, F.batch_norm(*args)
+
+    call = (compare_aten if beneath else compare)(train_and_use, x, mean, var, weight, bias)
+    norm, *moves, again = [layer for layer in call.layers if layer.op != "fill"]
+    assert (set(norm.inputs), norm.attrs["batch_stats"]) == ({"x", "weight", "bias"}, True)
+    assert [(move.op, move.attrs) for move in moves] == [("lerp", {"scalar": 0.25})] * 2
+    for move, batch, kept in zip(moves, ("batch_mean", "batch_var"), ("mean", "var"), strict=True):
+        assert move.inputs["x1"] == norm.outputs[batch]
+        assert move.aliases == (("y", "x0", "write"),)
+        assert again.inputs[kept] == move.outputs["y"]
+    assert call.by_rule is not beneath
 
 
 def test_layer_and_rms_norm(compare: Any, random_tensors: Any) -> None:
@@ -187,8 +210,6 @@ def test_operators_of_aten(compare_aten: Any, random_tensors: Any) -> None:
     layer = batch_norm(x, *w)
     assert set(layer.inputs) == {"x", "weight", "bias", "mean", "var"}
     assert layer.attrs == {"eps": 1e-5, "channels": 4, "batch_stats": False}
-    layer = batch_norm(x, *w, training=True)
-    assert (set(layer.inputs), layer.attrs["batch_stats"]) == ({"x", "weight", "bias"}, True)
     assert batch_norm(x, None, None, training=True).attrs["batch_stats"] is True
     layer = compare_aten(F.group_norm, x, 2, w[0], w[1]).layer
     assert (layer.op, layer.attrs) == ("group_norm", {"eps": 1e-5, "groups": 2, "channels": 4, "batch": 2})

@@ -39,8 +39,9 @@ def _batch_norm(
     var: _Optional,
     training: bool,
     eps: float,
+    momentum: float,
 ) -> Tensor:
-    """With ``training`` the statistics are those of the batch."""
+    """With ``training`` the statistics are those of the batch, towards which given ones move by ``momentum``."""
     shape = x.shape
     if len(shape) < 2 or (not training and (mean is None or var is None)):
         raise Unsure
@@ -49,14 +50,16 @@ def _batch_norm(
     if training and t.forced is None and x.numel() == channels:
         raise Unsure  # one value per channel has no variance
     y = new_elementwise(t, (x,), shape, x.dtype, False)
-    if training:
-        mean = var = None
-    t.emit(
-        "batch_norm",
-        {"x": x, "weight": weight, "bias": bias, "mean": mean, "var": var},
-        {"y": y},
-        {"eps": eps, "channels": channels, "batch_stats": training},
-    )
+    attrs = {"eps": eps, "channels": channels, "batch_stats": bool(training)}
+    inputs = {"x": x, "weight": weight, "bias": bias}
+    if not training:
+        t.emit("batch_norm", inputs | {"mean": mean, "var": var}, {"y": y}, attrs)
+        return y
+    running = {"batch_mean": mean, "batch_var": var}
+    moving = {role: (kept, between(kept.shape, kept.dtype)) for role, kept in running.items() if kept is not None}
+    t.emit("batch_norm", inputs, {"y": y} | {role: batch for role, (_, batch) in moving.items()}, attrs)
+    for kept, batch in moving.values():
+        t.write("lerp", kept, {"x0": kept, "x1": batch}, {"scalar": momentum}, "x0")
     return y
 
 
@@ -72,7 +75,9 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    return _batch_norm(t, input, weight, bias, running_mean, running_var, training, eps)
+    if eps < 0 or (training and eps == 0):
+        return NotImplemented
+    return _batch_norm(t, input, weight, bias, running_mean, running_var, training, eps, momentum)
 
 
 @rule("torch.batch_norm")
@@ -88,7 +93,7 @@ def torch_batch_norm(
     eps: float,
     cudnn_enabled: bool,
 ) -> Any:
-    return _batch_norm(t, input, weight, bias, running_mean, running_var, training, eps)
+    return _batch_norm(t, input, weight, bias, running_mean, running_var, training, eps, momentum)
 
 
 @rule(aten=("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"))
@@ -103,14 +108,14 @@ def native_batch_norm(
     momentum: float,
     eps: float,
 ) -> Any:
-    return _batch_norm(t, input, weight, bias, running_mean, running_var, training, eps)
+    return _batch_norm(t, input, weight, bias, running_mean, running_var, training, eps, momentum)
 
 
 @rule(aten=("_native_batch_norm_legit", "_native_batch_norm_legit_functional"))
 def native_batch_norm_legit(t: Tracer, input: Tensor, weight: _Optional, bias: _Optional, *rest: Any) -> Any:
     """The overload without statistics leaves them out: (…, training, momentum, eps)."""
-    mean, var, training, _momentum, eps = rest if len(rest) == 5 else (None, None, *rest)
-    return _batch_norm(t, input, weight, bias, mean, var, training, eps)
+    mean, var, training, momentum, eps = rest if len(rest) == 5 else (None, None, *rest)
+    return _batch_norm(t, input, weight, bias, mean, var, training, eps, momentum)
 
 
 @rule(aten=("_native_batch_norm_legit_no_training", "_batch_norm_no_update"))
@@ -124,7 +129,7 @@ def native_batch_norm_inference(
     momentum: float,
     eps: float,
 ) -> Any:
-    return _batch_norm(t, input, weight, bias, running_mean, running_var, False, eps)
+    return _batch_norm(t, input, weight, bias, running_mean, running_var, False, eps, momentum)
 
 
 @rule(aten=("_batch_norm_with_update", "_batch_norm_with_update_functional"))
@@ -138,21 +143,24 @@ def native_batch_norm_update(
     momentum: float,
     eps: float,
 ) -> Any:
-    return _batch_norm(t, input, weight, bias, running_mean, running_var, True, eps)
+    return _batch_norm(t, input, weight, bias, running_mean, running_var, True, eps, momentum)
 
 
 def _instance_norm(
     t: Tracer, x: Tensor, weight: _Optional, bias: _Optional, mean: _Optional, var: _Optional, own: bool, eps: float
 ) -> Tensor:
-    """With ``own`` every channel of every sample has its own statistics; else they are given."""
+    """With ``own`` every channel of every sample has its own statistics; else they are given.
+
+    Given ones that are to move towards the batch's are left to torch, which makes a batch norm of it.
+    """
     shape = x.shape
+    if own and (mean is not None or var is not None):
+        raise Unsure
     if len(shape) < 3 or (not own and (mean is None or var is None)) or (own and prod(shape[2:]) == 1):
         raise Unsure
     channels = shape[1]
     _check(t, x, (channels,), weight, bias, mean, var)
     y = new_solid(t, x, shape, x.dtype)
-    if own:
-        mean = var = None
     t.emit(
         "instance_norm",
         {"x": x, "weight": weight, "bias": bias, "mean": mean, "var": var},
@@ -290,7 +298,8 @@ def local_response_norm(
     t: Tracer, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
     """One layer for the squares, the moving average and the quotient of which torch makes it."""
-    if input.dim() < 3 or size < 1:
+    rank = input.dim()
+    if rank < 3 or size < 1 or (rank > 4 and not input.is_contiguous()):  # torch views it as of rank 4
         return NotImplemented
     _check(t, input, ())
     y = new_elementwise(t, (input,), input.shape, input.dtype, False)
