@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from multiprof.adapters.torch import read
 from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
 from multiprof.adapters.torch.declared import Declarations, ModuleTree
 from multiprof.adapters.torch.mode import OperatorMode, ShapeMode, map_tensors, tensors_in
 from multiprof.adapters.torch.tracer import META, Tracer
-from multiprof.ir import ALIAS_ROLE, Layer, Parameter, TensorSpec
+from multiprof.inputs import Inputs, ReadOptions
+from multiprof.ir import ALIAS_ROLE, Graph, Layer, Parameter, TensorSpec
 from multiprof.ops import OPS
 
 Tensor = torch.Tensor
@@ -335,3 +337,14 @@ def sweep(random_tensors: RandomTensors) -> Callable[..., None]:
         assert by_rule >= share * answered, f"{by_rule} of {answered} by rule"
 
     return compare_many
+
+
+@pytest.fixture
+def trace() -> Callable[..., Graph]:
+    """Read a model or function whole, as `multiprof.analyze` does, on shapes, specs or tensors."""
+
+    def read_it(model: Any, *args: Any, **kwargs: Any) -> Graph:
+        inputs = Inputs(*args, **kwargs)
+        return read(model, inputs, leaves=frozenset(), trace=None, options=ReadOptions())
+
+    return read_it

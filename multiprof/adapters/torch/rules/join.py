@@ -119,7 +119,7 @@ def padded(t: Tracer, x: Tensor, amounts: Sequence[int], mode: str, value: Any) 
         shape = tuple([n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True)])
         if min(shape, default=1) < 1 or x.numel() == 0:
             return NotImplemented
-        if max(amounts, default=0) <= 0:  # torch makes a clone
+        if mode == "constant" and max(amounts, default=0) <= 0:  # torch makes a clone
             if any(amounts) or not is_ordinary(x):
                 return NotImplemented
             y = t.new_strided(shape, x.stride(), x.dtype)

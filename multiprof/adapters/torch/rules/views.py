@@ -8,6 +8,7 @@ import torch
 
 from multiprof.adapters.torch.rules._common import Tensor
 from multiprof.adapters.torch.rules._moves import Base, axis_of, cut, made, number
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -150,7 +151,7 @@ def diag_embed(t: Tracer, input: Tensor, offset: int = 0, dim1: int = -2, dim2: 
     """Zeros, with the input along a diagonal: a fill and a write."""
     rank = input.dim() + 1
     a, b = sorted((axis_of(dim1, rank), axis_of(dim2, rank)))
-    if input.dim() == 0 or a == b:
+    if input.dim() == 0 or a == b or (t.forced is None and not is_canonical(input)):
         return NotImplemented
     shape = list(input.shape[:-1])
     size = input.shape[-1] + abs(offset)
