@@ -244,6 +244,14 @@ def _causal() -> nn.Module:
     return module(forward, decoder=nn.TransformerDecoder(layer, 1))
 
 
+# Before its mask is looked at, a decoder cannot know that it is the causal one.
+case(
+    "decoder that is given its causal mask",
+    Inputs((3, 4, 8), (3, 5, 8), tgt_mask=nn.Transformer.generate_square_subsequent_mask(4)),
+    DECODER,
+    DECODER_PARAMS,
+    attention=2,
+)(lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 32, batch_first=True), 1))
 case(
     "whole transformer",
     Inputs((3, 5, 8), (3, 4, 8)),

@@ -14,7 +14,7 @@ from multiprof.errors import InputsError
 from multiprof.inputs import Inputs
 from multiprof.ir import TensorSpec
 
-# Integer tensors up to this size keep their values: lengths, batch sizes, ids, positions.
+# Integer tensors and masks up to this size keep their values: lengths, batch sizes, ids, positions.
 SMALL_INTEGERS = 65_536
 _SEED = 0
 
@@ -80,7 +80,9 @@ class Arguments:
         twin = torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device=META)
         self.specs.append(self.tracer.give_input(twin, name))
         tensor = twin
-        small = given.dtype not in _FLOATING and given.numel() <= SMALL_INTEGERS
+        # Models ask masks questions too: whether one is causal decides how attention is computed.
+        asked = given.dtype not in _FLOATING or "mask" in name
+        small = asked and given.numel() <= SMALL_INTEGERS
         if not given.is_meta and (self.tracer.real or small):
             # The model may write to its input: it gets a copy.
             tensor = self.tracer.carry(detached.clone(), twin)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from multiprof.adapters.torch.rules._common import Tensor, broadcast, same_dtype
-from multiprof.adapters.torch.rules.linear import between, emit_product, matmul_terms, product
+from multiprof.adapters.torch.rules._common import Tensor, between, broadcast, same_dtype
+from multiprof.adapters.torch.rules.linear import emit_product, matmul_terms, product
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 

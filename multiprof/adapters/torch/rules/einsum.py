@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.backends import opt_einsum
 
-from multiprof.adapters.torch.rules._common import Tensor, elementwise_strides, normal_axis, same_dtype
-from multiprof.adapters.torch.rules.linear import between, emit_product
+from multiprof.adapters.torch.rules._common import Tensor, between, elementwise_strides, normal_axis, same_dtype
+from multiprof.adapters.torch.rules.linear import emit_product
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import META, Tracer
 

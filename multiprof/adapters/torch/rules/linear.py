@@ -6,19 +6,12 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-import torch
-
-from multiprof.adapters.torch.rules._common import Tensor, broadcast, same_dtype
+from multiprof.adapters.torch.rules._common import Tensor, between, broadcast, same_dtype
 from multiprof.adapters.torch.table import rule
-from multiprof.adapters.torch.tracer import META, Tracer
+from multiprof.adapters.torch.tracer import Tracer
 
 # Index letters: i, j, k for the matrices, the others for leading dimensions.
 _LEADING = "abcdefghlmnopqrstuvwxyz"
-
-
-def between(shape: Any, dtype: torch.dtype) -> Tensor:
-    """A contiguous tensor between two layers of one rule; torch's kernel shows only the last."""
-    return torch.empty(shape, dtype=dtype, device=META)
 
 
 def contract(

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from multiprof.adapters.torch.mode import ShapeMode
-from multiprof.adapters.torch.rules._common import Tensor, same_dtype
+from multiprof.adapters.torch.rules._common import Tensor, between, same_dtype
 from multiprof.adapters.torch.rules.attention import emit_attention, scaled_dot_product_attention
-from multiprof.adapters.torch.rules.linear import between, contract
+from multiprof.adapters.torch.rules.linear import contract
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, same_dtype
+from multiprof.adapters.torch.rules._common import Tensor, between, same_dtype
 from multiprof.adapters.torch.rules.attention import emit_attention
-from multiprof.adapters.torch.rules.linear import between
 from multiprof.adapters.torch.rules.mha import flattened, permuted, project, reshaped
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
