@@ -144,7 +144,7 @@ class Declarations:
             return
         # Two tensor objects over one storage, as `b.weight.data = a.weight.data` makes them, are one weight.
         # Meta and empty tensors have no address.
-        address = tensor.data_ptr() if type(tensor) in _PLAIN and tensor.layout is torch.strided else 0
+        address = tensor.data_ptr() if type(tensor) in _PLAIN and not tensor.is_sparse else 0
         if address and address in self._by_address:
             for other, parameter in self._by_address[address]:
                 if other.shape == tensor.shape and other.stride() == tensor.stride() and other.dtype is tensor.dtype:

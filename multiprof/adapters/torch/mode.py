@@ -59,17 +59,19 @@ class ShapeMode(TorchFunctionMode):
         self.tracer = tracer
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        if kwargs is None:
+            kwargs = {}
         try:
             rule = RULES.get(func)
         except TypeError:  # an unhashable callable
             rule = None
-        if rule is None and type(func) is OpOverload:
-            rule = WHOLE.get(f"{func.namespace}.{func._opname}")
         if rule is passthrough:
             return func(*args, **kwargs)
         tracer = self.tracer
-        if type(rule) is Direct:
+        if rule is None:
+            if type(func) is OpOverload:
+                rule = WHOLE.get(f"{func.namespace}.{func._opname}")
+        elif type(rule) is Direct:
             return rule.answer(tracer, func, *args, **kwargs)
         tracer.source = getattr(func, "__name__", "") or type(func).__name__
         if tracer.real or (tracer.twins and self._carries(args, kwargs)):
@@ -78,9 +80,12 @@ class ShapeMode(TorchFunctionMode):
 
     def _by_shape(self, func: Any, rule: Any, args: Any, kwargs: Any) -> Any:
         tracer = self.tracer
-        if kwargs and "out" in kwargs and kwargs["out"] is None:  # as torch's own Python wrappers pass it on
-            kwargs = {name: value for name, value in kwargs.items() if name != "out"}
-        if rule is not None and "out" not in kwargs:
+        if kwargs and "out" in kwargs:
+            if kwargs["out"] is None:  # as torch's own Python wrappers pass it on
+                kwargs = {name: value for name, value in kwargs.items() if name != "out"}
+            else:
+                rule = None
+        if rule is not None:
             mark = len(tracer.layers)
             try:
                 result = rule(tracer, *args, **kwargs)

@@ -41,24 +41,24 @@ def _convolve(
     if groups < 1 or c_in != ws[1] * groups or c_out % groups or (b is not None and tuple(b.shape) != (c_out,)):
         return NotImplemented
     if padding == "valid":
-        pairs = ((0, 0),) * rank
-    elif padding == "same":
+        padding = 0
+    if padding == "same":
         if any(s != 1 for s in stride):
             return NotImplemented
         totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        pairs = tuple((p // 2, p - p // 2) for p in totals)
+        pairs = tuple([(p // 2, p - p // 2) for p in totals])
     else:
-        pairs = tuple((p, p) for p in as_tuple(padding, rank))
-    if len(stride) != rank or len(dilation) != rank or len(pairs) != rank:
+        pairs = tuple([(p, p) for p in as_tuple(padding, rank)])
+    if not len(stride) == len(dilation) == len(pairs) == rank or 0 in xs or 0 in ws:
         return NotImplemented
-    if min(stride) < 1 or min(dilation) < 1 or min(kernel, default=1) < 1 or min(p[0] for p in pairs) < 0:
-        return NotImplemented
-    out = tuple(
-        (n + lo + hi - d * (k - 1) - 1) // s + 1
-        for n, (lo, hi), d, k, s in zip(xs[-rank:], pairs, dilation, kernel, stride, strict=True)
-    )
-    if min(out, default=1) < 1 or 0 in xs or 0 in ws:
-        return NotImplemented
+    out = []
+    for n, (lo, hi), d, k, s in zip(xs[-rank:], pairs, dilation, kernel, stride, strict=True):
+        if s < 1 or d < 1 or lo < 0:
+            return NotImplemented
+        size = (n + lo + hi - d * (k - 1) - 1) // s + 1
+        if size < 1:
+            return NotImplemented
+        out.append(size)
     y = t.new((xs[0], c_out, *out) if batched else (c_out, *out), x.dtype)
     t.emit(
         "conv",
