@@ -219,6 +219,8 @@ def test_operators_of_aten(function: Any, op: str, compare: Any, compare_aten: A
         lambda x: F.adaptive_avg_pool2d(x[0, 0], 2),
         lambda x: F.adaptive_max_pool2d(x, (1, 2, 3)),
         lambda x: F.lp_pool2d(x, 2, 9),
+        lambda x: F.adaptive_avg_pool2d(x, None),
+        lambda x: F.adaptive_max_pool1d(x[0], (None,)),
     ],
 )
 def test_bad_arguments(function: Any, compare: Any, random_tensors: Any) -> None:

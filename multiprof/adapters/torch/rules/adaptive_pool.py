@@ -13,12 +13,14 @@ from multiprof.adapters.torch.tracer import Tracer
 
 
 def _adaptive(t: Tracer, rank: int, x: Tensor, output_size: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """Shape of the result and attributes; a size of ``None`` is that of the input."""
+    """Shape of the result and attributes; in a tuple for images or volumes ``None`` is the input's size."""
     layout = data_format(x, rank)
     check_image(t, x)
     given = tuple(x.shape[-rank:])
-    sizes = (output_size,) * rank if output_size is None or type(output_size) is int else tuple(output_size)
-    wanted = counts([n if size is None else size for size, n in zip(sizes, given, strict=True)], rank)
+    sizes = (output_size,) * rank if type(output_size) is int else tuple(output_size)
+    if rank > 1:
+        sizes = tuple([n if size is None else size for size, n in zip(sizes, given, strict=True)])
+    wanted = counts(sizes, rank)
     if min(wanted) < 1:
         raise Unsure
     return resized(x, rank, wanted), {"input_size": given, "output_size": wanted, "data_format": layout}
