@@ -1,4 +1,4 @@
-"""Rows of a table by index."""
+"""Embeddings: rows of a table by index, alone and joined in bags."""
 
 from __future__ import annotations
 
@@ -6,15 +6,40 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor
+from multiprof.adapters.torch.rules._common import Tensor, between
+from multiprof.adapters.torch.rules._promotion import FLOATS
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
-_INDICES = frozenset((torch.int64, torch.int32))
+_INDICES = frozenset({torch.int32, torch.int64})
+
+
+@rule("torch.embedding", aten="embedding")
+def embedding(
+    t: Tracer,
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Any:
+    if weight.dim() != 2:
+        return NotImplemented
+    rows, width = weight.shape
+    if t.forced is None and (weight.dtype not in FLOATS or indices.dtype not in _INDICES or not rows or not width):
+        return NotImplemented
+    y = t.new((*indices.shape, width), weight.dtype)
+    t.emit(
+        "embedding",
+        {"x": indices, "weight": weight},
+        {"y": y},
+        {"num_embeddings": rows, "embedding_dim": width},
+    )
+    return y
 
 
 @rule("F.embedding")
-def embedding(
+def f_embedding(
     t: Tracer,
     input: Tensor,
     weight: Tensor,
@@ -24,25 +49,61 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:
-    """``max_norm`` writes to the table first: that is left to torch."""
-    rows = weight.shape[0]
-    if max_norm is not None or (padding_idx and not -rows <= padding_idx < rows):
+    """With ``max_norm`` the table is written to, which is left to torch."""
+    if max_norm is not None:
         return NotImplemented
-    return torch_embedding(t, weight, input)
+    if padding_idx is not None and not -weight.shape[0] <= padding_idx < weight.shape[0]:
+        return NotImplemented
+    return embedding(t, weight, input)
 
 
-@rule("torch.embedding", aten="embedding")
-def torch_embedding(
+_REDUCTIONS = {"sum": "sum", "mean": "mean", "max": "max"}
+
+
+@rule("F.embedding_bag")
+def embedding_bag(
     t: Tracer,
-    weight: Tensor,
     input: Tensor,
-    padding_idx: int = -1,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
     scale_grad_by_freq: bool = False,
+    mode: str = "mean",
     sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
 ) -> Any:
-    if weight.dim() != 2 or input.dtype not in _INDICES or weight.layout is not torch.strided:
+    """Rows by index, a factor for each where there are any, and a reduction over each bag.
+
+    The bags are the rows of ``input``, or begin at ``offsets``.
+    """
+    if max_norm is not None or padding_idx is not None or mode not in _REDUCTIONS or weight.dim() != 2:
+        return NotImplemented
+    if input.dtype not in _INDICES or weight.dtype not in FLOATS or 0 in weight.shape or not input.numel():
+        return NotImplemented
+    if input.dim() == 2 and offsets is None:
+        bags = input.shape[0]
+    elif input.dim() == 1 and offsets is not None and offsets.dim() == 1 and offsets.dtype is input.dtype:
+        bags = offsets.shape[0] - bool(include_last_offset)
+    else:
+        return NotImplemented
+    if bags < 1:
+        return NotImplemented
+    factors = per_sample_weights
+    if factors is not None and (mode != "sum" or factors.shape != input.shape or factors.dtype is not weight.dtype):
         return NotImplemented
     rows, width = weight.shape
-    y = t.new((*input.shape, width), weight.dtype)
-    t.emit("embedding", {"x": input, "weight": weight}, {"y": y}, {"num_embeddings": rows, "embedding_dim": width})
+    dtype = weight.dtype
+    y = t.new((bags, width), dtype)
+    gathered = between((input.numel(), width), dtype)
+    attrs = {"num_embeddings": rows, "embedding_dim": width}
+    t.emit("embedding", {"x": input, "weight": weight}, {"y": gathered}, attrs, "embedding")
+    if factors is not None:
+        scaled = between(gathered.shape, dtype)
+        t.emit("mul", {"x0": gathered, "x1": factors}, {"y": scaled}, None, "mul")
+        gathered = scaled
+    op = _REDUCTIONS[mode]
+    t.emit(op, {"x": gathered}, {"y": y}, {"axis": (0,), "keepdim": False}, op)
     return y
