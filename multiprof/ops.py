@@ -119,7 +119,7 @@ _TABLE: tuple[Op, ...] = (
     Op("norm", "reduction", "vector norm", ("x",), ("y",), _AXES | {"ord": "number, inf, -inf"}),
     # resizing and layout
     Op("resize", "resize", "interpolation to another size", ("x",), ("y",), {
-        "mode": "required: nearest, linear, bilinear, trilinear, bicubic, area", "scale": "tuple", "align_corners": "bool", "antialias": "bool", "data_format": "order of x and y"}),
+        "mode": "required: nearest, nearest-exact, linear, bilinear, trilinear, bicubic, area", "scale": "tuple", "align_corners": "bool", "antialias": "bool", "data_format": "order of x and y"}),
     Op("pad", "shape", "padding", ("x",), ("y",), {"padding": "tuple of (before, after), one pair per dimension", "mode": "constant, reflect, replicate, circular", "value": "number"}),
     Op("concat", "shape", "tensors joined along an axis", ("x*",), ("y",), {"axis": "int"}),
     Op("stack", "shape", "tensors joined along a new axis", ("x*",), ("y",), {"axis": "int"}),

@@ -171,7 +171,7 @@ def adaptive(layer: Layer, look: Look) -> Axes:
 
 
 # Input elements between the outermost two that an interpolated element is made of.
-_TAPS = {"nearest": 0, "linear": 1, "bilinear": 1, "trilinear": 1, "bicubic": 3}
+_TAPS = {"nearest": 0, "nearest-exact": 0, "linear": 1, "bilinear": 1, "trilinear": 1, "bicubic": 3}
 
 
 def resize(layer: Layer, look: Look) -> Axes:
