@@ -248,7 +248,7 @@ def trace_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple
 
 
 @pytest.fixture(scope="session")
-def trace() -> Callable[..., tuple[Checked, list[Tensor]]]:
+def trace_shapes() -> Callable[..., tuple[Checked, list[Tensor]]]:
     return trace_call
 
 

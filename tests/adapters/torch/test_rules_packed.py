@@ -19,10 +19,10 @@ from multiprof.adapters.torch.tracer import ValueNeededError
 Tensor = torch.Tensor
 
 
-def agree(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+def agree(trace_shapes: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
     """Shapes, strides and dtypes of all results as torch gives them, integers with the same values; the tracer."""
     expected = tensors_in(function(*args, **kwargs))
-    tracer, results = trace(function, *args, **kwargs)
+    tracer, results = trace_shapes(function, *args, **kwargs)
     assert len(results) == len(expected)
     for mine, its in zip(results, expected, strict=True):
         assert (mine.shape, mine.stride(), mine.dtype) == (its.shape, its.stride(), its.dtype)
@@ -43,14 +43,14 @@ def rest_of(rng: random.Random) -> tuple[int, ...]:
 # -- the two operators -------------------------------------------------------------------------------------------------
 
 
-def test_packing(trace: Any) -> None:
+def test_packing(trace_shapes: Any) -> None:
     rng = random.Random(0)
     for _ in range(60):
         lengths = ragged(rng)
         time, batch = lengths[0] + rng.randint(0, 2), len(lengths)
         batch_first = rng.random() < 0.5
         x = torch.randn(*((batch, time) if batch_first else (time, batch)), *rest_of(rng))
-        tracer = agree(trace, torch._VF._pack_padded_sequence, x, torch.tensor(lengths), batch_first)
+        tracer = agree(trace_shapes, torch._VF._pack_padded_sequence, x, torch.tensor(lengths), batch_first)
         assert tracer.kernel_calls == 0
         pack, sizes = tracer.layers
         assert (pack.name, pack.op, pack.attrs["axes"]) == ("pack", "index", (int(batch_first),))
@@ -58,7 +58,7 @@ def test_packing(trace: Any) -> None:
         assert (sizes.name, sizes.op) == ("batch_sizes", "index")
 
 
-def test_padding(trace: Any) -> None:
+def test_padding(trace_shapes: Any) -> None:
     rng = random.Random(0)
     for _ in range(60):
         lengths = ragged(rng)
@@ -67,7 +67,7 @@ def test_padding(trace: Any) -> None:
         total = rng.choice((0, -1, len(sizes), len(sizes) + 2))
         batch_first = rng.random() < 0.5
         function = torch._VF._pad_packed_sequence
-        tracer = agree(trace, function, data, torch.tensor(sizes), batch_first, 1.5, total)
+        tracer = agree(trace_shapes, function, data, torch.tensor(sizes), batch_first, 1.5, total)
         assert tracer.kernel_calls == 0
         assert tracer.ops == ["fill", "index_put"] + ["transpose"] * batch_first + ["index"]
         assert [layer.name for layer in tracer.layers][:2] == ["padding", "index_put"]
@@ -81,25 +81,25 @@ def message(function: Any, *args: Any) -> str:
 
 
 @pytest.mark.parametrize("lengths", [[2, 3], [3, 0], [3], [3, 2, 1], []])
-def test_lengths_that_do_not_fit_raise_as_torch_does(trace: Any, lengths: list[int]) -> None:
+def test_lengths_that_do_not_fit_raise_as_torch_does(trace_shapes: Any, lengths: list[int]) -> None:
     args = (torch.randn(3, 2, 4), torch.tensor(lengths, dtype=torch.int64), False)
     expected = message(torch._VF._pack_padded_sequence, *args)
-    assert message(trace, torch._VF._pack_padded_sequence, *args) == expected
+    assert message(trace_shapes, torch._VF._pack_padded_sequence, *args) == expected
 
 
-def test_lengths_beyond_the_input_are_left_to_torch(trace: Any) -> None:
+def test_lengths_beyond_the_input_are_left_to_torch(trace_shapes: Any) -> None:
     """torch takes them, and returns fewer rows than the batch sizes say."""
     x, lengths = torch.randn(3, 2, 4), torch.tensor([5, 2])
     data, sizes = torch._VF._pack_padded_sequence(x, lengths, False)
     assert len(data) < sum(sizes)
     with pytest.raises(ValueNeededError):
-        trace(torch._VF._pack_padded_sequence, x, lengths, False)
+        trace_shapes(torch._VF._pack_padded_sequence, x, lengths, False)
 
 
-def test_a_total_length_that_is_too_short_raises_as_torch_does(trace: Any) -> None:
+def test_a_total_length_that_is_too_short_raises_as_torch_does(trace_shapes: Any) -> None:
     args = (torch.randn(5, 4), torch.tensor([2, 2, 1]), False, 0.0, 2)
     expected = message(torch._VF._pad_packed_sequence, *args)
-    assert message(trace, torch._VF._pad_packed_sequence, *args) == expected
+    assert message(trace_shapes, torch._VF._pad_packed_sequence, *args) == expected
 
 
 def test_lengths_of_which_only_the_shape_is_known_ask_for_a_real_run() -> None:
@@ -118,7 +118,7 @@ def test_lengths_of_which_only_the_shape_is_known_ask_for_a_real_run() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_packing_and_padding_functions(trace: Any, ordered: bool) -> None:
+def test_packing_and_padding_functions(trace_shapes: Any, ordered: bool) -> None:
     rng = random.Random(ordered)
     for _ in range(25):
         lengths = ragged(rng, ordered)
@@ -133,7 +133,7 @@ def test_packing_and_padding_functions(trace: Any, ordered: bool) -> None:
             assert isinstance(packed, rnn.PackedSequence)
             return *packed, *rnn.pad_packed_sequence(packed, not batch_first, 0.0, total)
 
-        agree(trace, both, x, given)
+        agree(trace_shapes, both, x, given)
 
 
 def test_padding_a_list(compare: Any) -> None:
@@ -159,7 +159,7 @@ def test_a_padding_side_that_does_not_exist_raises_as_torch_does(compare: Any) -
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_packing_and_unpacking_a_list(trace: Any, ordered: bool) -> None:
+def test_packing_and_unpacking_a_list(trace_shapes: Any, ordered: bool) -> None:
     rng = random.Random(ordered)
     for _ in range(15):
         parts = [torch.randn(length, 3) for length in ragged(rng, ordered)]
@@ -168,7 +168,7 @@ def test_packing_and_unpacking_a_list(trace: Any, ordered: bool) -> None:
             packed = rnn.pack_sequence(list(parts), enforce_sorted=ordered)
             return *packed, *rnn.unpack_sequence(packed)
 
-        agree(trace, both, *parts)
+        agree(trace_shapes, both, *parts)
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

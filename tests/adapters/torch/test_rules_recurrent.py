@@ -107,26 +107,26 @@ def test_stacks_answer_as_the_meta_kernels(compare: Any, name: str, dtype: torch
 
 
 @pytest.mark.parametrize("name", GATES)
-def test_stacks_answer_as_the_processor(name: str, trace: Any) -> None:
+def test_stacks_answer_as_the_processor(name: str, trace_shapes: Any) -> None:
     rng = random.Random(name)
     for _ in range(12):
         call = Call(rng, name, device="cpu")
         with torch.no_grad():
             expected = getattr(torch, name)(*call.args())
-        tracer, results = trace(getattr(torch, name), *call.args())
+        tracer, results = trace_shapes(getattr(torch, name), *call.args())
         assert tracer.kernel_calls == 0
         assert [(r.shape, r.stride(), r.dtype) for r in results] == [(r.shape, r.stride(), r.dtype) for r in expected]
 
 
 @pytest.mark.parametrize("name", GATES)
-def test_packed_stacks_answer_as_the_processor(name: str, trace: Any) -> None:
+def test_packed_stacks_answer_as_the_processor(name: str, trace_shapes: Any) -> None:
     rng = random.Random(f"packed {name}")
     for _ in range(12):
         call = Call(rng, name, packed=True, device="cpu")
         args = call.packed_args(torch.tensor(call.steps))
         with torch.no_grad():
             expected = getattr(torch, name)(*args)
-        tracer, results = trace(getattr(torch, name), *args)
+        tracer, results = trace_shapes(getattr(torch, name), *args)
         assert tracer.kernel_calls == 0
         assert [(r.shape, r.stride(), r.dtype) for r in results] == [(r.shape, r.stride(), r.dtype) for r in expected]
         found = [layer for layer in tracer.layers if layer.op == LAYER_OPS[name]]
@@ -190,19 +190,19 @@ def test_arguments_that_do_not_fit_raise_as_torch_does(compare: Any, name: str) 
 
 
 @pytest.mark.parametrize("name", GATES)
-def test_two_dtypes_are_refused_as_on_a_processor(name: str, trace: Any) -> None:
+def test_two_dtypes_are_refused_as_on_a_processor(name: str, trace_shapes: Any) -> None:
     args = Call(random.Random(0), name).args()
     args[0] = args[0].double()
     with pytest.raises(RuntimeError, match="one dtype, but got float64 and float32"):
-        trace(getattr(torch, name), *args)
+        trace_shapes(getattr(torch, name), *args)
 
 
-def test_dropout_between_layers_in_training_is_not_answered_by_rule(trace: Any) -> None:
+def test_dropout_between_layers_in_training_is_not_answered_by_rule(trace_shapes: Any) -> None:
     x, h = empty(2, 1, 3), empty(2, 1, 3)
     weights = [weight(3, 3) for _ in range(4)]
     for layers, dropout, by_rule in ((2, 0.5, False), (2, 0.0, True), (1, 0.5, True)):
         options = (False, layers, dropout, True, False, False)
-        tracer, _ = trace(torch.rnn_tanh, x, h[:layers], weights[: 2 * layers], *options)
+        tracer, _ = trace_shapes(torch.rnn_tanh, x, h[:layers], weights[: 2 * layers], *options)
         assert (tracer.kernel_calls == 0) == by_rule
 
 
@@ -213,14 +213,14 @@ def test_keywords(compare: Any) -> None:
         assert compare(getattr(torch, name), **call).by_rule
 
 
-def test_packed_keywords(trace: Any) -> None:
+def test_packed_keywords(trace_shapes: Any) -> None:
     names = ("data", "batch_sizes", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional")
     for name in GATES:
         call = Call(random.Random(name), name, packed=True, device="cpu")
         kwargs = dict(zip(names, call.packed_args(torch.tensor(call.steps)), strict=True))
         for given in range(len(names)):
             args = [kwargs[n] for n in names[:given]]
-            tracer, (y, *_) = trace(getattr(torch, name), *args, **{n: kwargs[n] for n in names[given:]})
+            tracer, (y, *_) = trace_shapes(getattr(torch, name), *args, **{n: kwargs[n] for n in names[given:]})
             assert tracer.kernel_calls == 0
             assert y.shape == (sum(call.lengths), call.returned * call.directions)
 
