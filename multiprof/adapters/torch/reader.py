@@ -264,6 +264,7 @@ _NO_VALUE = (
     "meta implementation",
     "Meta tensors",
     "data-dependent",
+    "data-independent implementation does not exist",
     "device_type=meta",
     "FakeTensor",
 )

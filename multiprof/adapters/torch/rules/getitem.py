@@ -175,7 +175,7 @@ def gather(t: Tracer, parsed: Parsed) -> Tensor:
     """Emit the elements that index tensors choose."""
     view = parsed.view
     shape, seen = gathered_shape(t, parsed)
-    if view.is_contiguous() and 1 not in shape:
+    if 0 in shape or (view.is_contiguous() and 1 not in shape):
         y = t.new(shape, view.dtype)
     else:
         restrided = torch.empty_strided(shape, seen, dtype=view.dtype, device=META)
