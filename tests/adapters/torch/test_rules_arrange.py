@@ -58,7 +58,12 @@ def triangle(r: Any) -> Any:
 
 def shuffle(r: Any) -> Any:
     n = r.rng.choice((1, 2))
-    shape = (*r.shape(r.rng.randint(0, 2)), r.rng.choice((4, 4, 8, 3, 9)), r.rng.choice((2, 4, 3)), r.rng.choice((2, 4, 6)))
+    shape = (
+        *r.shape(r.rng.randint(0, 2)),
+        r.rng.choice((4, 4, 8, 3, 9)),
+        r.rng.choice((2, 4, 3)),
+        r.rng.choice((2, 4, 6)),
+    )
     return r.rng.choice(
         (
             lambda x: F.pixel_shuffle(x, n),
@@ -79,12 +84,16 @@ def windows(r: Any) -> Any:
         length *= max((size + 2 * p - dilation * (k - 1) - 1) // stride + 1, 0)
     columns = r.tensor((shape[0], shape[1] * kernel[0] * kernel[1], length + (rng.random() < 0.05)))
     x = r.tensor(shape if rng.random() < 0.8 else shape[1:])
-    return rng.choice(
-        (
-            lambda x, y: F.unfold(x, kernel, dilation, padding, stride),
-            lambda x, y: F.fold(y, shape[2:], kernel, dilation=dilation, padding=padding, stride=stride),
-        )
-    ), x, columns
+    return (
+        rng.choice(
+            (
+                lambda x, y: F.unfold(x, kernel, dilation, padding, stride),
+                lambda x, y: F.fold(y, shape[2:], kernel, dilation=dilation, padding=padding, stride=stride),
+            )
+        ),
+        x,
+        columns,
+    )
 
 
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {

@@ -10,7 +10,16 @@ import pytest
 import torch
 
 META = torch.device("meta")
-DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool)
+DTYPES = (
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
 FORMATS = (torch.contiguous_format, torch.preserve_format, torch.channels_last)
 
 
@@ -35,28 +44,32 @@ def same_elements(r: Any) -> Any:
 
 def convert(r: Any) -> Any:
     dtype, layout = r.rng.choice(DTYPES), r.rng.choice(FORMATS)
-    return r.rng.choice(
-        (
-            lambda x, y: x.to(dtype),
-            lambda x, y: x.to(dtype=dtype),
-            lambda x, y: x.to(y),
-            lambda x, y: x.to("meta", dtype),
-            lambda x, y: x.to("meta"),
-            lambda x, y: x.to(dtype, copy=True),
-            lambda x, y: x.to(dtype, False, True),
-            lambda x, y: x.to(memory_format=layout),
-            lambda x, y: x.to(dtype, memory_format=layout),
-            lambda x, y: x.type(dtype),
-            lambda x, y: x.type_as(y),
-            lambda x, y: x.float(),
-            lambda x, y: x.double(),
-            lambda x, y: x.half(),
-            lambda x, y: x.bfloat16(),
-            lambda x, y: x.int(),
-            lambda x, y: x.long(),
-            lambda x, y: x.bool(),
-        )
-    ), r.tensor(r.shape(), r.rng.choice(DTYPES)), r.tensor(r.shape(), dtype)
+    return (
+        r.rng.choice(
+            (
+                lambda x, y: x.to(dtype),
+                lambda x, y: x.to(dtype=dtype),
+                lambda x, y: x.to(y),
+                lambda x, y: x.to("meta", dtype),
+                lambda x, y: x.to("meta"),
+                lambda x, y: x.to(dtype, copy=True),
+                lambda x, y: x.to(dtype, False, True),
+                lambda x, y: x.to(memory_format=layout),
+                lambda x, y: x.to(dtype, memory_format=layout),
+                lambda x, y: x.type(dtype),
+                lambda x, y: x.type_as(y),
+                lambda x, y: x.float(),
+                lambda x, y: x.double(),
+                lambda x, y: x.half(),
+                lambda x, y: x.bfloat16(),
+                lambda x, y: x.int(),
+                lambda x, y: x.long(),
+                lambda x, y: x.bool(),
+            )
+        ),
+        r.tensor(r.shape(), r.rng.choice(DTYPES)),
+        r.tensor(r.shape(), dtype),
+    )
 
 
 def copy_into(r: Any) -> Any:

@@ -10,7 +10,16 @@ import pytest
 import torch
 
 META = torch.device("meta")
-DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool)
+DTYPES = (
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
 
 
 def maybe_dtype(r: Any) -> dict[str, Any]:
@@ -20,18 +29,20 @@ def maybe_dtype(r: Any) -> dict[str, Any]:
 def factory(r: Any) -> Any:
     shape, options = r.shape(), maybe_dtype(r)
     make, value = r.rng.choice((torch.zeros, torch.ones, torch.empty)), r.rng.choice((True, 3))
-    return r.rng.choice(
-        (
-            lambda: make(shape, **options),
-            lambda: make(*shape, **options),
-            lambda: make(size=shape, **options),
-            lambda: make(list(shape), device="meta", **options),
-            lambda: torch.full(shape, 2.5, **options),
-            lambda: torch.full(shape, value),
-            lambda: torch.empty_strided(shape, range(len(shape))),
-            lambda: torch.scalar_tensor(3, **options),
-        )
-    ),
+    return (
+        r.rng.choice(
+            (
+                lambda: make(shape, **options),
+                lambda: make(*shape, **options),
+                lambda: make(size=shape, **options),
+                lambda: make(list(shape), device="meta", **options),
+                lambda: torch.full(shape, 2.5, **options),
+                lambda: torch.full(shape, value),
+                lambda: torch.empty_strided(shape, range(len(shape))),
+                lambda: torch.scalar_tensor(3, **options),
+            )
+        ),
+    )
 
 
 def like(r: Any) -> Any:
@@ -66,33 +77,37 @@ def progression(r: Any) -> Any:
     a, b, c = (rng.choice((0, 1, 2, 5, 10, -3, 1.5, 0.1)) for _ in range(3))
     n = rng.randint(0, 5)
     options = rng.choice(({}, {}, {"dtype": torch.float32}, {"dtype": torch.int64}, {"dtype": torch.float16}))
-    return rng.choice(
-        (
-            lambda: torch.arange(n, **options),
-            lambda: torch.arange(a, b),
-            lambda: torch.arange(a, b, c or 1, **options),
-            lambda: torch.arange(start=a, end=b, step=2),
-            lambda: torch.arange(0, n * 2.0, 2.0, dtype=torch.int64),
-            lambda: torch.arange(n, device="meta"),
-            lambda: torch.linspace(a, b, n),
-            lambda: torch.linspace(a, b, steps=n, dtype=torch.float16),
-            lambda: torch.logspace(0, 1, n),
-        )
-    ),
+    return (
+        rng.choice(
+            (
+                lambda: torch.arange(n, **options),
+                lambda: torch.arange(a, b),
+                lambda: torch.arange(a, b, c or 1, **options),
+                lambda: torch.arange(start=a, end=b, step=2),
+                lambda: torch.arange(0, n * 2.0, 2.0, dtype=torch.int64),
+                lambda: torch.arange(n, device="meta"),
+                lambda: torch.linspace(a, b, n),
+                lambda: torch.linspace(a, b, steps=n, dtype=torch.float16),
+                lambda: torch.logspace(0, 1, n),
+            )
+        ),
+    )
 
 
 def table(r: Any) -> Any:
     n = r.rng.randint(1, 5)
-    return r.rng.choice(
-        (
-            lambda: torch.eye(n),
-            lambda: torch.eye(n, 2, dtype=torch.int64),
-            lambda: torch.tril_indices(n, 3),
-            lambda: torch.triu_indices(n, 3, offset=1),
-            lambda: torch.hann_window(n),
-            lambda: torch.hamming_window(n + 1, periodic=False),
-        )
-    ),
+    return (
+        r.rng.choice(
+            (
+                lambda: torch.eye(n),
+                lambda: torch.eye(n, 2, dtype=torch.int64),
+                lambda: torch.tril_indices(n, 3),
+                lambda: torch.triu_indices(n, 3, offset=1),
+                lambda: torch.hann_window(n),
+                lambda: torch.hamming_window(n + 1, periodic=False),
+            )
+        ),
+    )
 
 
 def data(r: Any) -> Any:
@@ -131,7 +146,12 @@ def test_the_default_dtype_counts(compare: Any, dtype: torch.dtype) -> None:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        for make in (lambda: torch.zeros(2), lambda: torch.arange(0, 3.0), lambda: torch.eye(2), lambda: torch.tensor(1.5)):
+        for make in (
+            lambda: torch.zeros(2),
+            lambda: torch.arange(0, 3.0),
+            lambda: torch.eye(2),
+            lambda: torch.tensor(1.5),
+        ):
             assert compare(make).by_rule
     finally:
         torch.set_default_dtype(before)
@@ -256,8 +276,10 @@ def test_requires_grad_is_kept(trace: Any) -> None:
 def test_kernels_record_the_same_layers(compare_aten: Any) -> None:
     def makes(x: Any) -> Any:
         return (
-            torch.zeros_like(x), x.new_ones(3), torch.full_like(x, 2), x.new_full((2,), 3), x.new_zeros(2), x.new_empty(1),
-            torch.arange(3, device="meta"), torch.eye(3, device="meta"), torch.linspace(0, 1, 3, device="meta"),
+            torch.zeros_like(x), x.new_ones(3), torch.full_like(x, 2), x.new_full((2,), 3), x.new_zeros(2),
+            x.new_empty(1),
+            torch.arange(3, device="meta"), torch.eye(3, device="meta"),
+            torch.linspace(0, 1, 3, device="meta"),
         )  # fmt: skip
 
     checked = compare_aten(makes, torch.empty(2, device=META))

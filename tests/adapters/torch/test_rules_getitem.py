@@ -20,7 +20,9 @@ def positions(r: Any, x: Any) -> Any:
     def part() -> slice:
         return slice(*[rng.choice((None, 0, 1, 2, -1, -2, 3)) for _ in range(2)], rng.choice((None, None, 1, 2)))
 
-    items: list[Any] = [rng.choice((0, -1, 1, part(), part())) for _ in range(rng.randint(0, x.dim() + (rng.random() < 0.05)))]
+    items: list[Any] = [
+        rng.choice((0, -1, 1, part(), part())) for _ in range(rng.randint(0, x.dim() + (rng.random() < 0.05)))
+    ]
     for _ in range(rng.choice((0, 0, 1, 2))):
         items.insert(rng.randint(0, len(items)), None)
     if rng.random() < 0.3:
@@ -103,14 +105,22 @@ def set_indices(r: Any) -> Any:
     x = r.plain(r.shape(r.rng.randint(1, 4), 0))
     index = indices(r, x)
     shape = part_shape(x, index)
-    values = (1, 2.5, r.tensor(r.broadcasting(shape)), r.tensor(r.broadcasting(shape), torch.float16), r.tensor((1, *shape)))
+    values = (
+        1,
+        2.5,
+        r.tensor(r.broadcasting(shape)),
+        r.tensor(r.broadcasting(shape), torch.float16),
+        r.tensor((1, *shape)),
+    )
     return put, x, index, r.rng.choice(values)
 
 
 def set_mask(r: Any) -> Any:
     x = r.plain(r.shape(r.rng.randint(1, 4), 0))
     index = mask(r, x)
-    lifted = tuple(i.to(META) if isinstance(i, torch.Tensor) else i for i in (index if type(index) is tuple else (index,)))
+    lifted = tuple(
+        i.to(META) if isinstance(i, torch.Tensor) else i for i in (index if type(index) is tuple else (index,))
+    )
     return put, x, lifted, r.rng.choice((1, 2.5, r.plain(()), r.plain((3,))))
 
 

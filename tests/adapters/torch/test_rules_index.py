@@ -23,17 +23,22 @@ def gather(r: Any) -> Any:
     x = r.tensor(r.shape(empty=0.02))
     axis = r.axis(x.dim())
     vector = r.tensor((r.rng.randint(0, 4),), r.rng.choice((torch.int64, torch.int32)))
-    return r.rng.choice(
-        (
-            lambda x, i, v: x.gather(axis, i),
-            lambda x, i, v: torch.gather(x, dim=axis, index=i),
-            lambda x, i, v: x.index_select(axis, v),
-            lambda x, i, v: torch.index_select(x, dim=axis, index=v),
-            lambda x, i, v: torch.take(x, i),
-            lambda x, i, v: torch.take_along_dim(x, i, axis),
-            lambda x, i, v: x.take_along_dim(i, dim=axis),
-        )
-    ), x, ids(r, x, axis), vector
+    return (
+        r.rng.choice(
+            (
+                lambda x, i, v: x.gather(axis, i),
+                lambda x, i, v: torch.gather(x, dim=axis, index=i),
+                lambda x, i, v: x.index_select(axis, v),
+                lambda x, i, v: torch.index_select(x, dim=axis, index=v),
+                lambda x, i, v: torch.take(x, i),
+                lambda x, i, v: torch.take_along_dim(x, i, axis),
+                lambda x, i, v: x.take_along_dim(i, dim=axis),
+            )
+        ),
+        x,
+        ids(r, x, axis),
+        vector,
+    )
 
 
 def scatter(r: Any) -> Any:
@@ -41,23 +46,30 @@ def scatter(r: Any) -> Any:
     x = r.tensor(r.shape(empty=0.02))
     axis = r.axis(x.dim())
     index = ids(r, x, axis)
-    source = r.tensor(tuple(n + rng.choice((0, 0, 1)) for n in index.shape), rng.choice([torch.float32] * 6 + [torch.float16]))
+    source = r.tensor(
+        tuple(n + rng.choice((0, 0, 1)) for n in index.shape), rng.choice([torch.float32] * 6 + [torch.float16])
+    )
     reduce = rng.choice(("sum", "prod", "mean", "amax", "amin"))
-    return rng.choice(
-        (
-            lambda x, i, s: x.scatter(axis, i, s),
-            lambda x, i, s: torch.scatter(x, axis, i, s),
-            lambda x, i, s: x.scatter(axis, i, 1.5),
-            lambda x, i, s: x.scatter(axis, i, value=2),
-            lambda x, i, s: x.scatter(dim=axis, index=i, src=s),
-            lambda x, i, s: x.scatter_add(axis, i, s),
-            lambda x, i, s: x.scatter_reduce(axis, i, s, reduce=reduce),
-            lambda x, i, s: x.clone().scatter_(axis, i, s),
-            lambda x, i, s: x.clone().scatter_add_(axis, i, s),
-            lambda x, i, s: x.clone().scatter_reduce_(axis, i, s, reduce, include_self=False),
-            lambda x, i, s: x.clone().scatter_(axis, i, s, reduce="add"),
-        )
-    ), x, index, source
+    return (
+        rng.choice(
+            (
+                lambda x, i, s: x.scatter(axis, i, s),
+                lambda x, i, s: torch.scatter(x, axis, i, s),
+                lambda x, i, s: x.scatter(axis, i, 1.5),
+                lambda x, i, s: x.scatter(axis, i, value=2),
+                lambda x, i, s: x.scatter(dim=axis, index=i, src=s),
+                lambda x, i, s: x.scatter_add(axis, i, s),
+                lambda x, i, s: x.scatter_reduce(axis, i, s, reduce=reduce),
+                lambda x, i, s: x.clone().scatter_(axis, i, s),
+                lambda x, i, s: x.clone().scatter_add_(axis, i, s),
+                lambda x, i, s: x.clone().scatter_reduce_(axis, i, s, reduce, include_self=False),
+                lambda x, i, s: x.clone().scatter_(axis, i, s, reduce="add"),
+            )
+        ),
+        x,
+        index,
+        source,
+    )
 
 
 def along(r: Any) -> Any:
@@ -69,16 +81,21 @@ def along(r: Any) -> Any:
         sizes[axis] = n
     sizes += [2] * (rng.random() < 0.05)
     source = r.tensor(tuple(sizes), rng.choice([torch.float32] * 6 + [torch.float16]))
-    return rng.choice(
-        (
-            lambda x, i, s: x.index_add(axis, i, s),
-            lambda x, i, s: torch.index_copy(x, axis, i, s),
-            lambda x, i, s: x.index_fill(axis, i, 2),
-            lambda x, i, s: x.clone().index_add_(axis, i, s),
-            lambda x, i, s: x.clone().index_copy_(axis, i, s),
-            lambda x, i, s: x.clone().index_fill_(axis, i, 2.5),
-        )
-    ), x, r.tensor((n,), rng.choice((torch.int64, torch.int64, torch.int64, torch.int32))), source
+    return (
+        rng.choice(
+            (
+                lambda x, i, s: x.index_add(axis, i, s),
+                lambda x, i, s: torch.index_copy(x, axis, i, s),
+                lambda x, i, s: x.index_fill(axis, i, 2),
+                lambda x, i, s: x.clone().index_add_(axis, i, s),
+                lambda x, i, s: x.clone().index_copy_(axis, i, s),
+                lambda x, i, s: x.clone().index_fill_(axis, i, 2.5),
+            )
+        ),
+        x,
+        r.tensor((n,), rng.choice((torch.int64, torch.int64, torch.int64, torch.int32))),
+        source,
+    )
 
 
 def put(r: Any) -> Any:
@@ -90,24 +107,32 @@ def put(r: Any) -> Any:
     values = r.tensor(r.broadcasting(tuple(part)) if rng.random() < 0.95 else (7,))
     chosen = r.tensor(r.broadcasting(tuple(x.shape)), torch.bool)
     add = rng.random() < 0.5
-    return rng.choice(
-        (
-            lambda x, i, v, m: x.index_put(i, v),
-            lambda x, i, v, m: torch.index_put(x, i, v, add),
-            lambda x, i, v, m: x.clone().index_put_(i, v, accumulate=add),
-            lambda x, i, v, m: x.masked_scatter(m, v),
-            lambda x, i, v, m: x.clone().masked_scatter_(m, v),
-        )
-    ), x, indices, values, chosen
+    return (
+        rng.choice(
+            (
+                lambda x, i, v, m: x.index_put(i, v),
+                lambda x, i, v, m: torch.index_put(x, i, v, add),
+                lambda x, i, v, m: x.clone().index_put_(i, v, accumulate=add),
+                lambda x, i, v, m: x.masked_scatter(m, v),
+                lambda x, i, v, m: x.clone().masked_scatter_(m, v),
+            )
+        ),
+        x,
+        indices,
+        values,
+        chosen,
+    )
 
 
 def masked_select(r: Any) -> Any:
     """On values: torch's meta kernel cannot tell the shape."""
     shape = r.shape()
     chosen = torch.zeros(r.broadcasting(shape)).bernoulli_(0.5).bool()
-    return r.rng.choice((lambda x, m: x.masked_select(m), lambda x, m: torch.masked_select(x, m))), torch.zeros(
-        r.broadcasting(shape)
-    ), chosen
+    return (
+        r.rng.choice((lambda x, m: x.masked_select(m), lambda x, m: torch.masked_select(x, m))),
+        torch.zeros(r.broadcasting(shape)),
+        chosen,
+    )
 
 
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {
@@ -144,7 +169,9 @@ WRITES: dict[str, tuple[Any, str, list[str], dict[str, Any]]] = {
         lambda x, i, v, s: x.index_add_(1, v, s), "index_put", ["x", "x0", "src"], {"axes": (1,), "reduce": "sum"},
     ),
     "index_fill": (lambda x, i, v, s: x.index_fill_(1, v, 3), "index_put", ["x", "x0"], {"axes": (1,), "value": 3}),
-    "index_put": (lambda x, i, v, s: x.index_put_((v, v), s[0, 0, 0]), "index_put", ["x", "x0", "x1", "src"], {"axes": (0, 1)}),
+    "index_put": (
+        lambda x, i, v, s: x.index_put_((v, v), s[0, 0, 0]), "index_put", ["x", "x0", "x1", "src"], {"axes": (0, 1)},
+    ),
 }  # fmt: skip
 
 

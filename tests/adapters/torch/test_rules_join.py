@@ -173,4 +173,10 @@ def test_kernels_record_the_same_layers(compare_aten: Any) -> None:
         y = F.pad(torch.cat((x, x)), (1, 1))
         return F.pad(y[None], (1, 1), mode="reflect"), torch.stack((y, y)), y.repeat(2, 1)
 
-    assert set(compare_aten(joins, torch.empty(2, 3, device=META)).ops) == {"concat", "pad", "reshape", "stack", "repeat"}
+    assert set(compare_aten(joins, torch.empty(2, 3, device=META)).ops) == {
+        "concat",
+        "pad",
+        "reshape",
+        "stack",
+        "repeat",
+    }

@@ -14,20 +14,22 @@ META = torch.device("meta")
 def factory(r: Any) -> Any:
     shape, n = r.shape(), r.rng.randint(1, 4)
     dtype = r.rng.choice((torch.float32, torch.float16, torch.float64))
-    return r.rng.choice(
-        (
-            lambda: torch.rand(shape),
-            lambda: torch.rand(*shape, dtype=dtype),
-            lambda: torch.randn(size=shape, device="meta"),
-            lambda: torch.randint(n, shape),
-            lambda: torch.randint(0, n, shape),
-            lambda: torch.randint(high=n, size=shape),
-            lambda: torch.randint(-1, n, size=shape, dtype=torch.int32),
-            lambda: torch.randint(n, 0, shape),
-            lambda: torch.randperm(n),
-            lambda: torch.normal(0.0, 1.0, shape),
-        )
-    ),
+    return (
+        r.rng.choice(
+            (
+                lambda: torch.rand(shape),
+                lambda: torch.rand(*shape, dtype=dtype),
+                lambda: torch.randn(size=shape, device="meta"),
+                lambda: torch.randint(n, shape),
+                lambda: torch.randint(0, n, shape),
+                lambda: torch.randint(high=n, size=shape),
+                lambda: torch.randint(-1, n, size=shape, dtype=torch.int32),
+                lambda: torch.randint(n, 0, shape),
+                lambda: torch.randperm(n),
+                lambda: torch.normal(0.0, 1.0, shape),
+            )
+        ),
+    )
 
 
 def like(r: Any) -> Any:

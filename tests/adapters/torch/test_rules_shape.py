@@ -81,22 +81,28 @@ def unsqueeze(r: Any) -> Any:
 
 def at_least(r: Any) -> Any:
     function = r.rng.choice((torch.atleast_1d, torch.atleast_2d, torch.atleast_3d))
-    return r.rng.choice(
-        (lambda x, y: function(x), lambda x, y: function(x, y), lambda x, y: function([x, y]))
-    ), any_tensor(r), any_tensor(r)
+    return (
+        r.rng.choice((lambda x, y: function(x), lambda x, y: function(x, y), lambda x, y: function([x, y]))),
+        any_tensor(r),
+        any_tensor(r),
+    )
 
 
 def as_another(r: Any) -> Any:
     x = any_tensor(r)
     y = r.plain(tuple(n for n in another_shape(r, x.numel()) if n != -1) or (1,))
-    return r.rng.choice(
-        (
-            lambda x, y: x.view(torch.int32),
-            lambda x, y: x.view(torch.float16),
-            lambda x, y: x.view_as(y),
-            lambda x, y: x.reshape_as(y),
-        )
-    ), x, y
+    return (
+        r.rng.choice(
+            (
+                lambda x, y: x.view(torch.int32),
+                lambda x, y: x.view(torch.float16),
+                lambda x, y: x.view_as(y),
+                lambda x, y: x.reshape_as(y),
+            )
+        ),
+        x,
+        y,
+    )
 
 
 def complex_parts(r: Any) -> Any:
@@ -169,16 +175,20 @@ def expand(r: Any) -> Any:
         shape[-1] = -1
     if shape and r.rng.random() < 0.05:
         shape[-1] = 7
-    return r.rng.choice(
-        (
-            lambda x, y: x.expand(*shape),
-            lambda x, y: x.expand(shape),
-            lambda x, y: x.expand(size=shape),
-            lambda x, y: torch.broadcast_to(x, shape),
-            lambda x, y: x.broadcast_to(shape),
-            lambda x, y: x.expand_as(y),
-        )
-    ), x, y
+    return (
+        r.rng.choice(
+            (
+                lambda x, y: x.expand(*shape),
+                lambda x, y: x.expand(shape),
+                lambda x, y: x.expand(size=shape),
+                lambda x, y: torch.broadcast_to(x, shape),
+                lambda x, y: x.broadcast_to(shape),
+                lambda x, y: x.expand_as(y),
+            )
+        ),
+        x,
+        y,
+    )
 
 
 def broadcast_tensors(r: Any) -> Any:

@@ -15,10 +15,14 @@ from multiprof.adapters.torch.tracer import Tracer
 # -- the same elements -------------------------------------------------------------------------------------------------
 
 
+@rule("Tensor.data.__get__")
+def data(t: Tracer, input: Tensor) -> Any:
+    return t.same(input, input.data)  # unlike a detached tensor, it has a version counter of its own
+
+
 @rule(
     "torch.detach",
     "Tensor.detach",
-    "Tensor.data.__get__",
     aten=("detach", "alias", "lift", "lift_fresh", "_lazy_clone"),
 )
 def detach(t: Tracer, input: Tensor) -> Any:

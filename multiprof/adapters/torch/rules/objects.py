@@ -22,11 +22,12 @@ from multiprof.ir import VIEW, TensorSpec
 
 
 def keep_data(t: Tracer, tensor: Tensor) -> None:
-    """Remember which memory a tensor stands on, and in which shape."""
-    before = tensor.detach()
+    """Remember which memory a tensor stands on, in which shape and version."""
+    before, version = tensor.detach(), tensor._version
 
     def put_back() -> None:
         tensor.data = before
+        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
 
     t.undo.append(put_back)
 
@@ -80,8 +81,15 @@ def set_grad(t: Tracer, function: Callable[..., Any], tensor: Tensor, grad: Any)
 def register_hook(t: Tracer, function: Callable[..., Any], tensor: Tensor, hook: Any) -> Any:
     if not tensor.requires_grad:  # a trace computes no gradients, so nothing would call it
         return RemovableHandle(OrderedDict())
+    before = tensor._backward_hooks
     handle = function(tensor, hook)
-    t.undo.append(handle.remove)
+
+    def put_back() -> None:
+        handle.remove()
+        if before is None:
+            tensor._backward_hooks = None
+
+    t.undo.append(put_back)
     return handle
 
 
@@ -116,9 +124,10 @@ def _in_place(name: str, op: str) -> None:
         y = input
         spec = t.spec(input)
         if t.forced is None:
+            if id(input) in t.declared:
+                keep_data(t, input)
             if not input.is_meta:
                 y = torch.empty_strided(input.shape, input.stride(), dtype=input.dtype, device=META)
-                keep_data(t, input)
                 if not t.twice:
                     function(input, *args)
             function(y, *args)
