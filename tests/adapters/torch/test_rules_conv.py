@@ -191,3 +191,50 @@ def test_modules(rank: int, compare: Any, random_tensors: Any) -> None:
     layer = compare(getattr(torch.nn, f"ConvTranspose{rank}d")(4, 6, 3, 2, output_padding=1), x).layer
     # (n − 1)·2 + 3 + 1 = 2n + 2
     assert layer.outputs["y"].shape == (2, 6, *(2 * n + 2 for n in x.shape[2:]))
+
+
+def test_general_form(compare: Any, random_tensors: Any) -> None:
+    x, weight = random_tensors.plain((1, 2, 5, 5)), torch.nn.Parameter(random_tensors.plain((3, 2, 3, 3)))
+    call = compare(torch.convolution, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    assert call.by_rule
+    assert call.layer.op == "conv"
+    back = torch.nn.Parameter(random_tensors.plain((2, 3, 3, 3)))
+    call = compare(torch.convolution, x, back, None, [2, 2], [1, 1], [1, 1], True, [1, 1], 1)
+    assert call.by_rule
+    assert call.layer.op == "conv_transpose"
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_named_padding(padding: str, compare: Any, compare_aten: Any, random_tensors: Any) -> None:
+    """An odd total of padding, of which torch's kernel pads the odd element apart."""
+    x, weight = random_tensors.plain((1, 2, 8, 8)), torch.nn.Parameter(random_tensors.plain((2, 2, 4, 3)))
+    ruled = compare(F.conv2d, x, weight, padding=padding)
+    assert ruled.layer.attrs["padding"] == (((1, 2), (1, 1)) if padding == "same" else ((0, 0), (0, 0)))
+    beneath = compare_aten(F.conv2d, x, weight, padding=padding)
+    assert beneath.ops == (["pad", "conv"] if padding == "same" else ["conv"])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: F.conv2d(x, w, padding="same", stride=2),
+        lambda x, w: F.conv2d(x, w, padding="full"),
+        lambda x, w: F.conv2d(x, w, stride=0),
+        lambda x, w: F.conv2d(x, w, dilation=0),
+        lambda x, w: F.conv2d(x, w, padding=-1),
+        lambda x, w: F.conv2d(x, w, groups=2),
+        lambda x, w: F.conv2d(x, w, bias=w),
+        lambda x, w: F.conv2d(x[:, :1], w),
+        lambda x, w: F.conv2d(x[0, 0], w),
+        lambda x, w: F.conv2d(x[..., :1, :1], w),
+        lambda x, w: F.conv2d(x, w[0]),
+        lambda x, w: F.conv_transpose2d(x, w, output_padding=3),
+        lambda x, w: F.conv_transpose2d(x, w, padding=20),
+        lambda x, w: F.conv_transpose2d(x[0, 0], w),
+        lambda x, w: F.conv_transpose2d(x[:, :1], w),
+    ],
+)
+def test_bad_arguments(function: Any, compare: Any, random_tensors: Any) -> None:
+    """torch raises, here or where there are values."""
+    x, weight = random_tensors.plain((2, 4, 6, 6)), torch.nn.Parameter(random_tensors.plain((4, 4, 3, 3)))
+    assert not compare(function, x, weight).by_rule
