@@ -27,20 +27,34 @@ NETS = ("resnet50", "vit_b16", "densenet121", "swin", "gpt2", "llama7b")
 IMAGE_SIZES = {"resnet50": (224, 256, 192), "densenet121": (224, 256, 192), "vit_b16": (224,), "swin": (224,)}
 BATCHES = (1, 2, 1)  # for nets of one image size the batch changes instead
 LENGTHS = (128, 160, 96)
-LLAMA_LENGTHS = (128, 160, 96)
+SEQUENCES = {"lstm": 128, "encoder": 256}
 
 
 def build(net: str) -> Any:
     """The net in eval mode; Llama-7B on the meta device, because its weights would take 27 GB."""
-    sys.path.insert(0, str(ROOT / "tests" / "torch"))
-    sys.path.insert(0, str(ROOT / "examples"))
-    import nets
+    sys.path[:0] = [str(ROOT / "tests" / "torch"), str(ROOT / "examples")]
     import torch
 
+    if net == "resnet50":
+        from resnet50 import resnet50
+
+        return resnet50().eval()
+    if net == "lstm":
+        return torch.nn.LSTM(128, 256, 2, bidirectional=True).eval()
+    if net == "encoder":
+        return torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(256, 8, batch_first=True), 4).eval()
+    if net == "gpt2":
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        return GPT2LMHeadModel(GPT2Config()).eval()
     if net == "llama7b":
+        from transformers import LlamaConfig, LlamaForCausalLM
+
         with torch.device("meta"):
-            return nets.llama7b().eval()
-    return getattr(nets, net)().eval()
+            return LlamaForCausalLM(LlamaConfig()).eval()  # the defaults are those of 7B
+    import nets
+
+    return {"vit_b16": nets.ViT, "densenet121": nets.DenseNet121, "swin": nets.SwinT}[net]().eval()
 
 
 def example(net: str, round_: int) -> Any:
@@ -51,8 +65,10 @@ def example(net: str, round_: int) -> Any:
         batch = BATCHES[round_ % len(BATCHES)] if len(sizes) == 1 else 1
         size = sizes[round_ % len(sizes)]
         return torch.randn(batch, 3, size, size)
-    lengths = LLAMA_LENGTHS if net == "llama7b" else LENGTHS
-    ids = torch.randint(0, 1000, (1, lengths[round_ % len(lengths)]))
+    length = LENGTHS[round_ % len(LENGTHS)]
+    if net in SEQUENCES:
+        return torch.randn(2, length, SEQUENCES[net])
+    ids = torch.randint(0, 1000, (1, length))
     return ids.to("meta") if net == "llama7b" else ids
 
 
@@ -130,7 +146,9 @@ def measure(net: str, threads: int, rounds: int) -> dict[str, Any]:
             try:
                 way(model, x)
             except Exception as error:
-                errors[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60] if str(error).strip() else ''}"
+                errors[name] = (
+                    f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60] if str(error).strip() else ''}"
+                )
                 continue
             if round_:
                 times[name].append(time.perf_counter() - start)
@@ -175,6 +193,7 @@ def first_call(net: str) -> dict[str, Any]:
 def worker(*arguments: str) -> Any:
     """Run this file again with ``arguments`` and read the JSON it prints."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled, and so is the one measured
     done = subprocess.run(
         [sys.executable, __file__, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT, check=False
     )
@@ -186,9 +205,11 @@ def worker(*arguments: str) -> Any:
 def best_of(command: list[str], runs: int = 7) -> float:
     """Median wall seconds of a whole process."""
     times = []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     for _ in range(runs + 1):
         start = time.perf_counter()
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True, cwd=ROOT, env=environment)
         times.append(time.perf_counter() - start)
     return statistics.median(times[1:])
 
@@ -196,7 +217,9 @@ def best_of(command: list[str], runs: int = 7) -> float:
 def table(rows: list[list[str]], header: list[str]) -> str:
     from tabulate import tabulate
 
-    return tabulate(rows, header, tablefmt="github", colalign=("left", *["right"] * (len(header) - 1)), disable_numparse=True)
+    return tabulate(
+        rows, header, tablefmt="github", colalign=("left", *["right"] * (len(header) - 1)), disable_numparse=True
+    )
 
 
 def ratios(results: list[dict[str, Any]]) -> str:
@@ -220,12 +243,30 @@ def ratios(results: list[dict[str, Any]]) -> str:
 def first_calls(results: list[dict[str, Any]]) -> str:
     rows = [
         [
-            r["net"], str(r["layers"]), f"{r['seconds'] * 1e3:.0f}", f"{r['megabytes']:.1f}",
-            "yes" if r["dynamo"] else "no", "yes" if r["sympy"] else "no", f"{r['coverage']:.1%}", r["rung"],
+            r["net"],
+            str(r["layers"]),
+            f"{r['seconds'] * 1e3:.0f}",
+            f"{r['megabytes']:.1f}",
+            "yes" if r["dynamo"] else "no",
+            "yes" if r["sympy"] else "no",
+            f"{r['coverage']:.1%}",
+            r["rung"],
         ]
         for r in results
     ]
-    return table(rows, ["net", "layers", "first call, ms", "peak memory added, MB", "loads torch._dynamo", "loads sympy", "coverage", "read by"])
+    return table(
+        rows,
+        [
+            "net",
+            "layers",
+            "first call, ms",
+            "peak memory added, MB",
+            "loads torch._dynamo",
+            "loads sympy",
+            "coverage",
+            "read by",
+        ],
+    )
 
 
 def versions() -> str:
@@ -260,12 +301,18 @@ def main() -> None:
     first = [worker("--worker", "first", net) for net in (*nets, "lstm", "encoder")]
     python = sys.executable
     empty, imported, helped = (
-        best_of([python, "-c", "pass"]), best_of([python, "-c", "import multiprof"]), best_of([python, "-m", "multiprof", "--help"])
+        best_of([python, "-c", "pass"]),
+        best_of([python, "-c", "import multiprof"]),
+        best_of([python, "-m", "multiprof", "--help"]),
     )
     text = f"""# How fast multiprof is on PyTorch models
 
-Made by `python benchmarks/speed_torch.py` on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions()}.
-One process per net and thread count; in each of {arguments.rounds} rounds every counter in turn, with another input shape each
+Made by `python benchmarks/speed_torch.py` on {platform.machine()}, {os.cpu_count()} cores, Python {
+        platform.python_version()
+    }, {versions()}.
+One process per net and thread count; in each of {
+        arguments.rounds
+    } rounds every counter in turn, with another input shape each
 round; medians. `of a forward` is multiprof's time (trace, price, report) over that of a plain forward under
 `inference_mode`; the last columns say how many times longer the others take. Llama-7B stands on the meta device, where a
 forward computes nothing.
@@ -282,8 +329,16 @@ Beyond `import torch` and building the net; `import multiprof` is included.
 
 ## Start-up, whole processes
 
-{table([["python -c pass", f"{empty * 1e3:.0f}", ""], ["import multiprof", f"{imported * 1e3:.0f}", f"{(imported - empty) * 1e3:.0f}"],
-        ["multiprof --help", f"{helped * 1e3:.0f}", f"{(helped - empty) * 1e3:.0f}"]], ["", "ms", "beyond Python itself, ms"])}
+{
+        table(
+            [
+                ["python -c pass", f"{empty * 1e3:.0f}", ""],
+                ["import multiprof", f"{imported * 1e3:.0f}", f"{(imported - empty) * 1e3:.0f}"],
+                ["multiprof --help", f"{helped * 1e3:.0f}", f"{(helped - empty) * 1e3:.0f}"],
+            ],
+            ["", "ms", "beyond Python itself, ms"],
+        )
+    }
 """
     if arguments.output == "-":
         print(text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -58,26 +60,39 @@ def analyze(
     """
     _refuse_unoffered(convention, train, optimizer, causal)
     options = ReadOptions(train, _sizes("dims", dims, 1), _sizes("trips", trips, 0), signature, trust)
-    supply = _supply()
-    table = supply.formulas | _overrides(formulas) if formulas is not None else supply.formulas
-    target = _resolve(model, inputs, supply.adapters)
-    graph = _read(target, framework, supply, frozenset(table.keys() - OPS.keys()), options)
-    warnings = [*supply.registry.warnings, *_unused(graph, options)]
-    for apply in passes.default_passes:
-        graph = apply(graph)
-    if causal == "unmasked":
-        graph = passes.count_unmasked_pairs(graph)
-    return engine.price(
-        graph,
-        table,
-        strict=strict,
-        convention=convention,
-        trips=options.trips,
-        tool={"name": "multiprof", "version": __version__},
-        environment=_environment(graph),
-        model=_provenance(target.model),
-        warnings=warnings,
-    )
+    with _collector_paused():
+        supply = _supply()
+        table = supply.formulas | _overrides(formulas) if formulas is not None else supply.formulas
+        target = _resolve(model, inputs, supply.adapters)
+        graph = _read(target, framework, supply, frozenset(table.keys() - OPS.keys()), options)
+        warnings = [*supply.registry.warnings, *_unused(graph, options)]
+        for apply in passes.default_passes:
+            graph = apply(graph)
+        if causal == "unmasked":
+            graph = passes.count_unmasked_pairs(graph)
+        return engine.price(
+            graph,
+            table,
+            strict=strict,
+            convention=convention,
+            trips=options.trips,
+            tool={"name": "multiprof", "version": __version__},
+            environment=_environment(graph),
+            model=_provenance(target.model),
+            warnings=warnings,
+        )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Nearly all that an analysis makes is in use to its end: a collection meanwhile takes long and finds nothing."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def load(path: str | os.PathLike[str]) -> Report:

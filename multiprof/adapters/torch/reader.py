@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import sys
 import traceback
 import warnings
@@ -30,9 +29,7 @@ KERNEL_RUNG = "shapes by rule and by torch's meta kernels"
 REAL_RUNG = "run for real"
 
 
-def read(
-    model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Any, options: ReadOptions
-) -> Graph:
+def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Any, options: ReadOptions) -> Graph:
     """Trace ``model`` on ``inputs`` and return its Graph; the model and torch's global state come back as they were.
 
     ``leaves`` are the foreign names some formula claims: a module of such a class becomes one layer. Raises
@@ -48,10 +45,7 @@ def read(
     tree = ModuleTree(model)
     state = ModelState(tree.modules, tree.holders)
     process = GlobalState()
-    collecting = gc.isenabled()
     try:
-        # Everything a trace makes stays in use until it ends: a collection in between finds nothing, and takes long.
-        gc.disable()
         if tree.lazy:
             model, tree = _materialised(model, inputs)
         for module in tree.modules:
@@ -62,14 +56,10 @@ def read(
             return _Reading(model, tree, inputs, leaves, real=False).run(was_training)
         except _RunForReal as reason:
             state.restore()
-            if collecting:
-                gc.enable()
             for module in tree.modules:
                 module.__dict__["training"] = False
             return _Reading(model, tree, inputs, leaves, real=True, why=str(reason)).run(was_training)
     finally:
-        if collecting:
-            gc.enable()
         state.restore()
         process.restore()
 
@@ -98,7 +88,7 @@ def _materialised(model: Any, inputs: Inputs) -> tuple[Any, ModuleTree]:
             duplicate(*args, **kwargs)
         except Exception as error:
             raise ModelError(
-                f"the lazy modules could not be initialised from shapes: {_first_line(error)}; call the model once first"
+                f"lazy modules could not be initialised from shapes: {_first_line(error)}; call the model once first"
             ) from error
     return duplicate, ModuleTree(duplicate)
 
@@ -257,7 +247,7 @@ _LONG = 200  # characters of an error that are quoted
 _NO_VALUE = (
     "meta tensor",
     "'meta' backend",
-    "\"meta\"",
+    '"meta"',
     "on meta",
     "meta device",
     "device meta",
@@ -286,9 +276,9 @@ def _values_were_needed(error: BaseException) -> bool:
 
 def _blames_inputs(error: Exception) -> bool:
     text = str(error)
-    return isinstance(error, TypeError) and ("positional argument" in text or "unexpected keyword" in text) or any(
-        sign in text for sign in ("shape", "size", "dtype", "scalar type", "channels", "dim")
-    )
+    if isinstance(error, TypeError) and ("positional argument" in text or "unexpected keyword" in text):
+        return True
+    return any(sign in text for sign in ("shape", "size", "dtype", "scalar type", "channels", "dim"))
 
 
 def _place(error: Exception) -> str:

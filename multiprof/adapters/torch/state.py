@@ -107,10 +107,10 @@ class GlobalState:
         self._undo.append(lambda: torch.random.set_rng_state(rng))
         python_rng = random.getstate()
         self._undo.append(lambda: random.setstate(python_rng))
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            numpy_rng = numpy.random.get_state()
-            self._undo.append(lambda: numpy.random.set_state(numpy_rng))
+        numpy_random = sys.modules.get("numpy.random")  # numpy loads it on first use, which takes 10 ms
+        if numpy_random is not None:
+            numpy_rng = numpy_random.get_state()
+            self._undo.append(lambda: numpy_random.set_state(numpy_rng))
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             cuda_rng = torch.cuda.get_rng_state_all()
             self._undo.append(lambda: torch.cuda.set_rng_state_all(cuda_rng))
