@@ -161,7 +161,7 @@ def measure(net: str, threads: int, rounds: int) -> dict[str, Any]:
 
 
 def first_call(net: str) -> dict[str, Any]:
-    """The first analysis in a fresh process, beyond importing torch and building the net; memory and modules it adds."""
+    """The first analysis in a fresh process, beyond importing torch and building the net; what it adds."""
     import resource
 
     model = build(net)
@@ -202,7 +202,7 @@ def worker(*arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def best_of(command: list[str], runs: int = 7) -> float:
+def median_process(command: list[str], runs: int = 7) -> float:
     """Median wall seconds of a whole process."""
     times = []
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -217,9 +217,8 @@ def best_of(command: list[str], runs: int = 7) -> float:
 def table(rows: list[list[str]], header: list[str]) -> str:
     from tabulate import tabulate
 
-    return tabulate(
-        rows, header, tablefmt="github", colalign=("left", *["right"] * (len(header) - 1)), disable_numparse=True
-    )
+    align = ("left", *["right"] * (len(header) - 1))
+    return tabulate(rows, header, tablefmt="github", colalign=align, disable_numparse=True)
 
 
 def ratios(results: list[dict[str, Any]]) -> str:
@@ -234,39 +233,33 @@ def ratios(results: list[dict[str, Any]]) -> str:
             if name in median:
                 row.append(f"{median[name] / median['multiprof']:.1f} ×")
             else:
-                row.append(result["errors"].get(name, "–").split(":")[0])
+                row.append(result["errors"].get(name, "–"))
         rows.append(row)
     header = ["net", "threads", "multiprof, ms", "of a forward", *(f"{name} / multiprof" for name in names[1:])]
     return table(rows, header)
 
 
 def first_calls(results: list[dict[str, Any]]) -> str:
-    rows = [
-        [
-            r["net"],
-            str(r["layers"]),
-            f"{r['seconds'] * 1e3:.0f}",
-            f"{r['megabytes']:.1f}",
-            "yes" if r["dynamo"] else "no",
-            "yes" if r["sympy"] else "no",
-            f"{r['coverage']:.1%}",
-            r["rung"],
-        ]
-        for r in results
-    ]
-    return table(
-        rows,
-        [
-            "net",
-            "layers",
-            "first call, ms",
-            "peak memory added, MB",
-            "loads torch._dynamo",
-            "loads sympy",
-            "coverage",
-            "read by",
-        ],
-    )
+    header = ["net", "layers", "ms", "peak memory added, MB", "loads torch._dynamo", "sympy", "coverage", "read by"]
+    rows = []
+    for r in results:
+        loads = ["yes" if r[module] else "no" for module in ("dynamo", "sympy")]
+        numbers = [str(r["layers"]), f"{r['seconds'] * 1e3:.0f}", f"{r['megabytes']:.1f}"]
+        rows.append([r["net"], *numbers, *loads, f"{r['coverage']:.1%}", r["rung"]])
+    return table(rows, header)
+
+
+def start_up() -> str:
+    python = sys.executable
+    empty = median_process([python, "-c", "pass"])
+    rows = [["python -c pass", f"{empty * 1e3:.0f}", ""]]
+    for name, command in (
+        ("import multiprof", ["-c", "import multiprof"]),
+        ("multiprof --help", ["-m", "multiprof", "--help"]),
+    ):
+        seconds = median_process([python, *command])
+        rows.append([name, f"{seconds * 1e3:.0f}", f"{(seconds - empty) * 1e3:.0f}"])
+    return table(rows, ["", "ms", "beyond Python itself, ms"])
 
 
 def versions() -> str:
@@ -299,23 +292,15 @@ def main() -> None:
             repeated.append(worker("--worker", "repeat", net, threads, str(arguments.rounds)))
             print(repeated[-1], file=sys.stderr)
     first = [worker("--worker", "first", net) for net in (*nets, "lstm", "encoder")]
-    python = sys.executable
-    empty, imported, helped = (
-        best_of([python, "-c", "pass"]),
-        best_of([python, "-c", "import multiprof"]),
-        best_of([python, "-m", "multiprof", "--help"]),
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     text = f"""# How fast multiprof is on PyTorch models
 
-Made by `python benchmarks/speed_torch.py` on {platform.machine()}, {os.cpu_count()} cores, Python {
-        platform.python_version()
-    }, {versions()}.
-One process per net and thread count; in each of {
-        arguments.rounds
-    } rounds every counter in turn, with another input shape each
-round; medians. `of a forward` is multiprof's time (trace, price, report) over that of a plain forward under
-`inference_mode`; the last columns say how many times longer the others take. Llama-7B stands on the meta device, where a
-forward computes nothing.
+Made by `python benchmarks/speed_torch.py` on {machine}, {versions()}.
+
+One process per net and thread count; in each of {arguments.rounds} rounds every counter in turn, with another input
+shape each round; medians. "of a forward" is multiprof's time (trace, price, report) over that of a plain forward under
+`inference_mode`; the last columns say how many times longer the others take. Llama-7B stands on the meta device, where
+a forward computes nothing.
 
 ## Repeated calls
 
@@ -323,22 +308,13 @@ forward computes nothing.
 
 ## The first call in a fresh process
 
-Beyond `import torch` and building the net; `import multiprof` is included.
+Beyond `import torch` (for Llama and GPT-2 also `transformers`) and building the net; `import multiprof` is included.
 
 {first_calls(first)}
 
 ## Start-up, whole processes
 
-{
-        table(
-            [
-                ["python -c pass", f"{empty * 1e3:.0f}", ""],
-                ["import multiprof", f"{imported * 1e3:.0f}", f"{(imported - empty) * 1e3:.0f}"],
-                ["multiprof --help", f"{helped * 1e3:.0f}", f"{(helped - empty) * 1e3:.0f}"],
-            ],
-            ["", "ms", "beyond Python itself, ms"],
-        )
-    }
+{start_up()}
 """
     if arguments.output == "-":
         print(text)

@@ -19,13 +19,28 @@ import multiprof
 from multiprof import MultiprofError
 
 
+def raw_bytes(tensor: torch.Tensor) -> bytes:
+    if tensor.is_meta:
+        return b""
+    if tensor.numel() and tensor.dim():
+        return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    return repr(tensor.detach()).encode()
+
+
 def tensor_print(tensor: torch.Tensor | None) -> Any:
     if tensor is None:
         return None
-    raw = b"" if tensor.is_meta else tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() and tensor.dim() else repr(tensor.detach()).encode()
     return (
-        id(tensor), type(tensor).__name__, tuple(tensor.shape), tensor.stride(), str(tensor.dtype), str(tensor.device),
-        tensor.requires_grad, tensor._version, hashlib.sha256(raw).hexdigest(), tensor_print(tensor.grad) if tensor.is_leaf else None,
+        id(tensor),
+        type(tensor).__name__,
+        tuple(tensor.shape),
+        tensor.stride(),
+        str(tensor.dtype),
+        str(tensor.device),
+        tensor.requires_grad,
+        tensor._version,
+        hashlib.sha256(raw_bytes(tensor)).hexdigest(),
+        tensor_print(tensor.grad) if tensor.is_leaf else None,
     )
 
 
@@ -37,7 +52,8 @@ def value_print(value: Any, depth: int = 4) -> Any:
     if isinstance(value, (dict, OrderedDict)) and depth:
         return (type(value).__name__, [(repr(k), id(value), value_print(v, depth - 1)) for k, v in value.items()])
     if isinstance(value, (list, tuple)) and depth:
-        return (type(value).__name__, id(value) if isinstance(value, list) else 0, [value_print(v, depth - 1) for v in value])
+        identity = id(value) if isinstance(value, list) else 0
+        return (type(value).__name__, identity, [value_print(v, depth - 1) for v in value])
     if isinstance(value, set):
         return sorted(map(repr, value))
     if isinstance(value, (bool, int, float, str, type(None))):
@@ -48,22 +64,30 @@ def value_print(value: Any, depth: int = 4) -> Any:
 
 
 def fingerprint(model: nn.Module) -> dict[str, Any]:
-    """Modes, attributes in order, hooks, parameters, buffers, gradients, state_dict keys; torch's and Python's globals."""
+    """Modes, attributes in order, hooks, parameters, buffers, gradients, state_dict keys; the globals of the process."""
     from torch.nn.modules import module as torch_module
 
     prints: dict[str, Any] = {}
     for name, module in model.named_modules():
-        prints[f"module {name}"] = (id(module), type(module).__name__, list(module.__dict__), {k: value_print(v) for k, v in module.__dict__.items()})
-    prints["state_dict"] = list(model.state_dict()) if not any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in model.parameters()) else None
+        attributes = {key: value_print(value) for key, value in module.__dict__.items()}
+        prints[f"module {name}"] = (id(module), type(module).__name__, list(module.__dict__), attributes)
+    prints["state_dict"] = list(model.state_dict())
     prints["rng"] = torch.get_rng_state().numpy().tobytes()
     prints["python rng"] = random.getstate()
     prints["numpy rng"] = repr(np.random.get_state())
     prints["globals"] = (
-        torch.get_num_threads(), torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype(),
-        torch.are_deterministic_algorithms_enabled(), torch.is_autocast_enabled("cpu"),
-        nn.Module.__call__, len(torch_module._global_forward_hooks), len(torch_module._global_forward_pre_hooks),
-        len(torch_module._global_forward_hooks_always_called), len(torch_module._global_forward_hooks_with_kwargs),
-        torch.overrides._get_current_function_mode_stack() if hasattr(torch.overrides, "_get_current_function_mode_stack") else None,
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        nn.Module.__call__,
+        len(torch_module._global_forward_hooks),
+        len(torch_module._global_forward_pre_hooks),
+        len(torch_module._global_forward_hooks_always_called),
+        len(torch_module._global_forward_hooks_with_kwargs),
+        torch.overrides._get_current_function_mode_stack(),
         torch.backends.cudnn.benchmark,
     )
     return prints
@@ -164,11 +188,12 @@ class RaisingForReal(RealStoring):
 
 
 def spectral() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 1)), nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 1)))
+    weight_norm, spectral_norm = nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm
+    return nn.Sequential(nn.Conv2d(3, 4, 3), weight_norm(nn.Conv2d(4, 4, 1)), spectral_norm(nn.Conv2d(4, 4, 1)))
 
 
 def old_spectral() -> nn.Module:
-    with pytest.warns(FutureWarning) if hasattr(nn.utils, "weight_norm") else pytest.warns():
+    with pytest.warns(FutureWarning):
         normed = nn.utils.weight_norm(nn.Conv2d(3, 4, 1))
     return nn.Sequential(normed, nn.utils.spectral_norm(nn.Conv2d(4, 4, 1)))
 
@@ -193,8 +218,14 @@ def lazy() -> nn.Module:
 
 
 MAKERS: dict[str, Callable[[], nn.Module]] = {
-    "plain": Net, "storing": Storing, "real": RealStoring, "modes": ModesByHand, "parametrized": spectral,
-    "old style norms": old_spectral, "hooks": with_hooks, "gradients": with_grads,
+    "plain": Net,
+    "storing": Storing,
+    "real": RealStoring,
+    "modes": ModesByHand,
+    "parametrized": spectral,
+    "old style norms": old_spectral,
+    "hooks": with_hooks,
+    "gradients": with_grads,
 }
 
 

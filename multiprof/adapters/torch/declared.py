@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from multiprof.adapters.torch.dtypes import NAMES
 from multiprof.adapters.torch.tracer import Tracer
@@ -44,7 +44,7 @@ class ModuleTree:
         self.modules.append(module)
         prefix = f"{path}." if path else ""
         for tensor in module._parameters.values():
-            if isinstance(tensor, UninitializedTensorMixin):
+            if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
                 self.lazy = True
         for name, child in module._modules.items():
             if child is not None:
@@ -121,11 +121,13 @@ class Declarations:
                     self._add(tensor, prefix + name, PARAMETER, tensor.requires_grad)
             if module._buffers:
                 transient = module._non_persistent_buffers_set
-                for name, tensor in module._buffers.items():
-                    if tensor is not None:
-                        self._add(tensor, prefix + name, CONSTANT if name in transient else BUFFER, False)
+                for name, buffer in module._buffers.items():
+                    if buffer is not None:
+                        self._add(buffer, prefix + name, CONSTANT if name in transient else BUFFER, False)
         # Plain tensor attributes come last: most are a second name for something declared above.
-        is_tensor: dict[type, bool] = {}  # isinstance on a tensor class takes 0.3 µs, and a model has thousands of attributes
+        is_tensor: dict[
+            type, bool
+        ] = {}  # isinstance on a tensor class takes 0.3 µs, and a model has thousands of attributes
         for module in modules:
             for name, value in module.__dict__.items():
                 kind = type(value)

@@ -218,9 +218,7 @@ class ShapeMode(TorchFunctionMode):
                 if known is not s and id(s) not in tracer.twins:
                     tracer.carry(r, s)
 
-    def _record_real(
-        self, func: Any, twin_args: Any, twin_kwargs: Any, args: Any, kwargs: Any, real: Any
-    ) -> Any:
+    def _record_real(self, func: Any, twin_args: Any, twin_kwargs: Any, args: Any, kwargs: Any, real: Any) -> Any:
         tracer = self.tracer
         known = {id(t): t for t in tensors_in((args, kwargs))}
         fresh: list[Tensor] = []
@@ -238,11 +236,11 @@ class ShapeMode(TorchFunctionMode):
         return real
 
 
-class OperatorMode(TorchDispatchMode):
+class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_subclass__ has no types
     """Records aten (and other) operators that torch's own code calls, while its meta kernels run."""
 
     def __init__(self, tracer: Tracer) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tracer = tracer
 
     @classmethod

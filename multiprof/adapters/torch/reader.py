@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
 from multiprof.adapters.torch.arguments import Arguments, parameter_names
@@ -94,8 +94,10 @@ def _materialised(model: Any, inputs: Inputs) -> tuple[Any, ModuleTree]:
 
 
 def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
-    if isinstance(tensor, UninitializedTensorMixin):
-        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]  # the mixin's own constructor
+    if isinstance(tensor, UninitializedParameter):
+        return UninitializedParameter(tensor.requires_grad, device="meta", dtype=tensor.dtype)
+    if isinstance(tensor, UninitializedBuffer):
+        return UninitializedBuffer(device="meta", dtype=tensor.dtype)
     twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return torch.nn.Parameter(twin, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else twin
 

@@ -111,7 +111,7 @@ class GlobalState:
         if numpy_random is not None:
             numpy_rng = numpy_random.get_state()
             self._undo.append(lambda: numpy_random.set_state(numpy_rng))
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             cuda_rng = torch.cuda.get_rng_state_all()
             self._undo.append(lambda: torch.cuda.set_rng_state_all(cuda_rng))
         threads = torch.get_num_threads()
@@ -119,7 +119,7 @@ class GlobalState:
         grad = torch.is_grad_enabled()
         self._undo.append(lambda: torch.set_num_threads(threads) if torch.get_num_threads() != threads else None)
         self._undo.append(lambda: torch.set_default_dtype(dtype))
-        self._undo.append(lambda: torch.set_grad_enabled(grad))
+        self._undo.append(lambda: torch._C._set_grad_enabled(grad))
 
     def restore(self) -> None:
         for undo in self._undo:

@@ -230,7 +230,9 @@ class Tracer:
         if op in _CONTRACTIONS:
             left, right, *_ = ins.values()
             if left.dtype != right.dtype:
-                raise RefusedError(f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}")
+                raise RefusedError(
+                    f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}"
+                )
         if label and frame.leaf and not frame.used and not hint:
             wanted = label
         else:
@@ -257,9 +259,7 @@ class Tracer:
         self.layers.append(layer)
         return layer
 
-    def view(
-        self, op: str, x: torch.Tensor, y: torch.Tensor, attrs: dict[str, Any] | None = None
-    ) -> torch.Tensor:
+    def view(self, op: str, x: torch.Tensor, y: torch.Tensor, attrs: dict[str, Any] | None = None) -> torch.Tensor:
         """Record that ``y`` is a view of ``x``; a view of a parameter stays that parameter and is no layer."""
         if y is x:
             return y
@@ -368,7 +368,9 @@ class Tracer:
         name = getattr(func, "__name__", "")
         if not args or not isinstance(args[0], torch.Tensor):
             return
-        if not (name.split(".")[0].endswith("_") or name in ("__setitem__", "set_")) or name.startswith("requires_grad"):
+        if not (name.split(".")[0].endswith("_") or name in ("__setitem__", "set_")) or name.startswith(
+            "requires_grad"
+        ):
             return
         if self.storages is None:
             self.storages = {}

@@ -23,11 +23,9 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:
-    if weight.dim() != 2:
+    if weight.dim() != 2 or indices.dtype not in _INDICES or weight.layout is not torch.strided:
         return NotImplemented
     rows, width = weight.shape
-    if t.forced is None and (weight.dtype not in FLOATS or indices.dtype not in _INDICES or not rows or not width):
-        return NotImplemented
     y = t.new((*indices.shape, width), weight.dtype)
     t.emit(
         "embedding",
@@ -52,7 +50,7 @@ def f_embedding(
     """With ``max_norm`` the table is written to, which is left to torch."""
     if max_norm is not None:
         return NotImplemented
-    if padding_idx is not None and not -weight.shape[0] <= padding_idx < weight.shape[0]:
+    if padding_idx and not -weight.shape[0] <= padding_idx < weight.shape[0]:
         return NotImplemented
     return embedding(t, weight, input)
 

@@ -136,15 +136,15 @@ def _lp_pool(rank: int) -> Rule:
     def apply(
         t: Tracer, input: Tensor, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> Any:
-        """One layer for the powers, the mean and the root of which torch makes it; the infinite norm is left to it."""
-        if type(norm_type) not in (int, float) or not norm_type or isinf(norm_type):
+        """One layer for the powers, the mean and the root of which torch makes it, or for the maximum of |x|."""
+        if type(norm_type) not in (int, float) or not norm_type or not is_canonical(input):
             return NotImplemented
-        if type(kernel_size) is not int and (rank == 1 or len(kernel_size) != rank):
-            return NotImplemented
+        finite = not isinf(norm_type)
+        if type(kernel_size) is not int and (len(kernel_size) != rank or (rank == 1 and finite)):
+            return NotImplemented  # torch's own code unpacks it, or multiplies by it
         shape, attrs = _window(t, rank, input, kernel_size, stride, 0, 1, ceil_mode)
-        if not is_canonical(input):
-            return NotImplemented
-        _check_room(rank, input, attrs["kernel_size"])
+        if finite:
+            _check_room(rank, input, attrs["kernel_size"])
         attrs["p"] = norm_type
         y = t.new(shape, input.dtype)
         t.emit("lp_pool", {"x": input}, {"y": y}, attrs)

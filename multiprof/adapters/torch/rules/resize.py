@@ -1,35 +1,38 @@
-"""Interpolation of signals, images and volumes to another size."""
+"""Interpolation to another size."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_canonical
-from multiprof.adapters.torch.rules._images import check_image, counts, data_format, new_image, resized
-from multiprof.adapters.torch.table import Rule, rule
+from multiprof.adapters.torch.rules._common import Tensor, is_canonical
+from multiprof.adapters.torch.rules._images import check_image, new_image
+from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
-_EVERY_RANK = ("nearest", "nearest-exact", "area")
-_OF_RANK = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
-_SMOOTH = ("bilinear", "bicubic")
+_FORMATS = {3: "NCL", 4: "NCHW", 5: "NCDHW"}
+# The modes that take align_corners, each with the one rank it is for; the others take any rank.
+_INTERPOLATING = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
+_TAKING = frozenset(("nearest", "nearest-exact", "area"))
+_FILTERED = frozenset(("bilinear", "bicubic"))
 
 
-def _sizes(x: Tensor, rank: int, size: Any, scale: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Spatial sizes of the result and the factors; just one of ``size`` and ``scale`` is given."""
-    given = x.shape[2:]
-    if scale is None:
-        wanted = (size,) * rank if type(size) is int else tuple(size)
-        if any(type(n) is not int for n in wanted):
-            raise Unsure
-        factors = tuple([m / n for n, m in zip(given, wanted, strict=True)])
-    else:
-        factors = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,) * rank
-        if any(type(s) not in (int, float) for s in factors):
-            raise Unsure
-        wanted = tuple([int(n * s) for n, s in zip(given, factors, strict=True)])
-    if min(wanted) < 1:
-        raise Unsure
-    return wanted, factors
+def _output(
+    shape: Sequence[int], size: Any, scale_factor: Any, recompute: bool
+) -> tuple[list[int], tuple[float, ...] | None] | None:
+    """Spatial output sizes, and the scales that torch interpolates by; ``None`` where it refuses the arguments."""
+    rank = len(shape)
+    if (size is None) == (scale_factor is None) or (size is not None and recompute):
+        return None
+    if scale_factor is None:
+        sizes = [size] * rank if isinstance(size, int) else list(size)
+        if len(sizes) != rank or not all(isinstance(n, int) for n in sizes):
+            return None
+        return sizes, None
+    scales = (scale_factor,) * rank if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
+    if len(scales) != rank or not all(isinstance(s, (int, float)) for s in scales):
+        return None
+    return [int(n * s) for n, s in zip(shape, scales, strict=True)], None if recompute else scales
 
 
 @rule("F.interpolate")
@@ -43,26 +46,27 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    rank = input.dim() - 2
-    if rank not in (1, 2, 3) or (size is None) is (scale_factor is None):
-        return NotImplemented
-    if mode in _EVERY_RANK:
-        if align_corners is not None:
+    """``area`` averages over windows that tile the input; with ``antialias`` the filter is stretched to shrink."""
+    shape = input.shape
+    rank = len(shape)
+    if mode in _TAKING:
+        if align_corners is not None or antialias or rank not in _FORMATS:
             return NotImplemented
-    elif _OF_RANK.get(mode) != rank:
-        return NotImplemented
-    if (recompute_scale_factor and size is not None) or (antialias and mode not in _SMOOTH):
+    elif _INTERPOLATING.get(mode) != rank or (antialias and mode not in _FILTERED):
         return NotImplemented
     check_image(t, input)
-    spatial, factors = _sizes(input, rank, size, scale_factor)
-    shape = resized(input, rank, spatial)
-    if is_canonical(input) or (rank == 1 and mode != "area" and not input.is_contiguous()):
-        y = t.new(shape, input.dtype)
-    elif rank == 2 and max(spatial) > 1:
-        y = new_image(t, rank, input, shape, input.dtype)
+    made = _output(shape[2:], size, scale_factor, bool(recompute_scale_factor))
+    if made is None or min(made[0]) < 1:
+        return NotImplemented
+    after, scales = made
+    result = (*shape[:2], *after)
+    if is_canonical(input) or (rank == 3 and mode != "area" and not input.is_contiguous()):
+        y = t.new(result, input.dtype)
+    elif rank == 4 and max(after) > 1:
+        y = new_image(t, 2, input, result, input.dtype)
     else:
         return NotImplemented
-    _emit(t, input, y, rank, mode, factors, bool(align_corners), antialias)
+    _emit(t, input, y, mode, scales, align_corners, antialias)
     return y
 
 
@@ -70,40 +74,45 @@ def _emit(
     t: Tracer,
     x: Tensor,
     y: Tensor,
-    rank: int,
     mode: str,
-    scale: tuple[float, ...],
-    align_corners: bool,
+    scales: Sequence[float] | None,
+    align_corners: bool | None,
     antialias: bool,
 ) -> None:
-    attrs = {
-        "mode": mode,
-        "scale": scale,
-        "align_corners": align_corners,
-        "antialias": antialias,
-        "data_format": data_format(x, rank),
-    }
+    if not scales or mode == "area":
+        scales = tuple(m / n for n, m in zip(x.shape[2:], y.shape[2:], strict=True))
+    attrs: dict[str, Any] = {"mode": mode, "scale": tuple(scales), "data_format": _FORMATS[x.dim()]}
+    if mode in _INTERPOLATING:
+        attrs["align_corners"] = bool(align_corners)
+        attrs["antialias"] = bool(antialias)
     t.emit("resize", {"x": x}, {"y": y}, attrs)
 
 
-def _upsample(rank: int, mode: str, antialias: bool) -> Rule:
-    """The operator beneath: (input, output_size[, align_corners], scales…)."""
+def _operator(name: str, mode: str, antialias: bool = False) -> None:
+    """The rule of an aten operator: (input, output size, align_corners where the mode takes it, scales …).
 
-    def apply(t: Tracer, input: Tensor, output_size: Any, *rest: Any, **scales: Any) -> Any:
-        wanted = counts(output_size, rank)
-        y = t.new(resized(input, rank, wanted), input.dtype)
-        factors = tuple([m / n for n, m in zip(input.shape[2:], wanted, strict=True)])
-        align_corners = mode not in _EVERY_RANK and bool(rest and rest[0])
-        _emit(t, input, y, rank, mode, factors, align_corners, antialias)
+    The scales are one list in the overload ``vec``, one number or ``None`` for each dimension in the other.
+    """
+
+    @rule(aten=name)
+    def upsample(t: Tracer, input: Tensor, output_size: Any, *rest: Any, **scaled: Any) -> Any:
+        align_corners = None
+        if mode in _INTERPOLATING:
+            align_corners, *rest_ = rest if rest else (scaled.pop("align_corners"),)
+            rest = tuple(rest_)
+        given = (*rest, *scaled.values())
+        if len(given) == 1 and isinstance(given[0], (list, tuple)):
+            given = tuple(given[0])
+        y = t.new(input.shape, input.dtype)
+        scales = given if len(given) == input.dim() - 2 and None not in given else None
+        _emit(t, input, y, mode, scales, align_corners, antialias)
         return y
 
-    return apply
 
-
-for _rank, _smooth in ((1, "linear"), (2, "bilinear"), (3, "trilinear")):
-    rule(aten=f"upsample_nearest{_rank}d")(_upsample(_rank, "nearest", False))
-    rule(aten=f"_upsample_nearest_exact{_rank}d")(_upsample(_rank, "nearest-exact", False))
-    rule(aten=f"upsample_{_smooth}{_rank}d")(_upsample(_rank, _smooth, False))
-rule(aten="upsample_bicubic2d")(_upsample(2, "bicubic", False))
-for _smooth in _SMOOTH:
-    rule(aten=f"_upsample_{_smooth}2d_aa")(_upsample(2, _smooth, True))
+for _rank, _linear in ((1, "linear"), (2, "bilinear"), (3, "trilinear")):
+    _operator(f"upsample_nearest{_rank}d", "nearest")
+    _operator(f"_upsample_nearest_exact{_rank}d", "nearest-exact")
+    _operator(f"upsample_{_linear}{_rank}d", _linear)
+_operator("upsample_bicubic2d", "bicubic")
+_operator("_upsample_bilinear2d_aa", "bilinear", antialias=True)
+_operator("_upsample_bicubic2d_aa", "bicubic", antialias=True)
