@@ -8,32 +8,53 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-FLOAT, HALF, INT = torch.float32, torch.float16, torch.int64
+INDICES = (torch.int64, torch.int64, torch.int32)
 
 
 def test_embedding(compare: Any, random_tensors: Any) -> None:
-    rng = random_tensors.rng
-    ruled = 0
-    for _ in range(300):
-        indices = random_tensors.tensor(random_tensors.shape(), rng.choice((INT, INT, torch.int32, FLOAT)))
-        table = (rng.randint(1, 9), rng.randint(1, 5)) if rng.random() < 0.9 else random_tensors.shape()
-        weight = torch.nn.Parameter(random_tensors.tensor(table, rng.choice((FLOAT, FLOAT, HALF))))
-        padding = rng.choice((None, None, 0, -1, 20))
-        call = compare(F.embedding, indices, weight, padding)
-        ruled += call.by_rule
-        if call.by_rule:
-            assert call.layer.op == "embedding"
-            assert call.layer.attrs == {"num_embeddings": table[0], "embedding_dim": table[1]}
-            assert {role: spec.name for role, spec in call.layer.inputs.items()} == {"x": "input0", "weight": "weight1"}
-        compare(torch.embedding, weight, indices)
-    assert ruled > 130
-    assert compare(torch.nn.Embedding(10, 4, device="meta"), random_tensors.plain((2, 3), INT)).by_rule
+    rng, ruled, refused = random_tensors.rng, 0, 0
+    for _ in range(600):
+        indices = random_tensors.tensor(random_tensors.shape(), rng.choice((*INDICES, torch.int16, torch.float32)))
+        shape = rng.choice(((7, 4), (7, 4), (7, 4), (1, 1), (0, 3), (7,), (2, 3, 4)))
+        table = random_tensors.tensor(shape, rng.choice((torch.float32, torch.float16, torch.int64)))
+        padding = rng.choice((None, None, 0, 3, -1, -7, -8, 7))
+        call = compare(F.embedding, indices, table, padding)
+        if call.error is not None:
+            refused += 1
+            continue
+        assert call.by_rule
+        ruled += 1
+        layer = call.layer
+        assert layer.op == "embedding"
+        assert (layer.inputs["x"].name, layer.inputs["weight"].name) == ("input0", "input1")
+        assert layer.attrs == {"num_embeddings": shape[0], "embedding_dim": shape[1]}
+        assert layer.outputs["y"].shape == (*indices.shape, shape[1])
+    assert ruled > 100
+    assert refused > 100
 
 
-def test_operator_of_aten(compare_aten: Any, random_tensors: Any) -> None:
-    weight = torch.nn.Parameter(random_tensors.plain((10, 4)))
-    layer = compare_aten(F.embedding, random_tensors.plain((2, 3), INT), weight).layer
-    assert (layer.op, layer.attrs) == ("embedding", {"num_embeddings": 10, "embedding_dim": 4})
+def test_module_and_operator(compare: Any, compare_aten: Any, random_tensors: Any) -> None:
+    indices = random_tensors.plain((2, 5), torch.int64)
+    module = torch.nn.Embedding(10, 6, padding_idx=1, device="meta")
+    table = torch.nn.Parameter(random_tensors.plain((10, 6)))
+    calls = [
+        compare(module, indices),
+        compare(torch.embedding, table, indices),
+        compare_aten(F.embedding, indices, table),
+    ]
+    for call in calls:
+        assert call.layer.op == "embedding"
+        assert call.layer.attrs == {"num_embeddings": 10, "embedding_dim": 6}
+        assert (call.layer.inputs["x"].shape, call.layer.inputs["weight"].shape) == ((2, 5), (10, 6))
+
+
+def test_rows_are_renormalised_first(compare: Any, random_tensors: Any) -> None:
+    """``max_norm`` writes to the table: what follows reads what was written."""
+    table = torch.nn.Parameter(random_tensors.plain((10, 6)))
+    call = compare(F.embedding, random_tensors.plain((2, 5), torch.int64), table, None, 1.0)
+    assert call.ops == ["torch.aten.embedding_renorm_", "embedding"]
+    written, read = call.layers
+    assert read.inputs["weight"].name in {spec.name for spec in written.outputs.values()}
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
@@ -41,13 +62,19 @@ def test_bags(mode: str, compare: Any, random_tensors: Any) -> None:
     """Six rows of four numbers in two bags."""
     weight = torch.nn.Parameter(random_tensors.plain((10, 4)))
     for call in (
-        compare(F.embedding_bag, random_tensors.plain((2, 3), INT), weight, mode=mode),
-        compare(F.embedding_bag, random_tensors.plain((6,), INT), weight, random_tensors.plain((2,), INT), mode=mode),
+        compare(F.embedding_bag, random_tensors.plain((2, 3), torch.int64), weight, mode=mode),
         compare(
             F.embedding_bag,
-            random_tensors.plain((6,), INT),
+            random_tensors.plain((6,), torch.int64),
             weight,
-            random_tensors.plain((3,), INT),
+            random_tensors.plain((2,), torch.int64),
+            mode=mode,
+        ),
+        compare(
+            F.embedding_bag,
+            random_tensors.plain((6,), torch.int64),
+            weight,
+            random_tensors.plain((3,), torch.int64),
             mode=mode,
             include_last_offset=True,
         ),
@@ -57,7 +84,9 @@ def test_bags(mode: str, compare: Any, random_tensors: Any) -> None:
         assert call.layers[0].y.shape == (6, 4)
         assert call.layers[1].y.shape == (2, 4)
     factors = random_tensors.plain((2, 3))
-    call = compare(F.embedding_bag, random_tensors.plain((2, 3), INT), weight, mode=mode, per_sample_weights=factors)
+    call = compare(
+        F.embedding_bag, random_tensors.plain((2, 3), torch.int64), weight, mode=mode, per_sample_weights=factors
+    )
     if mode == "sum":
         assert call.ops == ["embedding", "mul", "sum"]
     else:
@@ -77,5 +106,7 @@ def test_bags(mode: str, compare: Any, random_tensors: Any) -> None:
     ],
 )
 def test_bad_arguments(function: Any, compare: Any, random_tensors: Any) -> None:
-    call = compare(function, random_tensors.plain((2, 3), INT), torch.nn.Parameter(random_tensors.plain((10, 4))))
+    call = compare(
+        function, random_tensors.plain((2, 3), torch.int64), torch.nn.Parameter(random_tensors.plain((10, 4)))
+    )
     assert call.error is not None

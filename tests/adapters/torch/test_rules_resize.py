@@ -1,4 +1,4 @@
-"""Interpolation by rule: against torch's meta kernels, and what is recorded."""
+"""Interpolation by rule: against torch's meta kernels on random arguments, and what is recorded."""
 
 from __future__ import annotations
 
@@ -8,60 +8,122 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-FLOAT, HALF, BYTE = torch.float32, torch.float16, torch.uint8
-MODES = ("nearest", "nearest-exact", "area", "linear", "bilinear", "bicubic", "trilinear")
-RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+FLOATS = (torch.float32, torch.float32, torch.float64, torch.float16, torch.bfloat16)
 FORMATS = {1: "NCL", 2: "NCHW", 3: "NCDHW"}
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+ANY_RANK = ("nearest", "nearest-exact", "area")
+RANKS = pytest.mark.parametrize("rank", [1, 2, 3])
 
 
-def image(random_tensors: Any, rank: int) -> Any:
+def image(random_tensors: Any, rank: int) -> torch.Tensor:
     rng = random_tensors.rng
-    shape = (rng.randint(1, 2), rng.randint(1, 3), *(rng.randint(1, 6) for _ in range(rank)))
-    dtype = rng.choice((FLOAT,) * 9 + (HALF, BYTE))
-    if rng.random() < 0.7:
-        return random_tensors.plain(shape, dtype)
-    if rng.random() < 0.5:  # channels last
-        return torch.empty((shape[0], *shape[2:], shape[1]), dtype=dtype, device="meta").movedim(-1, 1)
-    return random_tensors.tensor(shape, dtype)
+    shape = (rng.randint(1, 3), rng.randint(1, 5), *(rng.randint(1, 9) for _ in range(rank)))
+    return random_tensors.plain(shape, rng.choice(FLOATS))
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_interpolate(mode: str, compare: Any, random_tensors: Any) -> None:
+def arguments(random_tensors: Any, rank: int) -> dict[str, Any]:
+    """Any mode, a size or scales, options; about half of the combinations are refused."""
     rng = random_tensors.rng
-    ruled = 0
+    given: dict[str, Any] = {
+        "mode": rng.choice((*ANY_RANK, LINEAR[rank], LINEAR[rank], "bicubic", "bilinear", "cubic"))
+    }
+    if rng.random() < 0.5:
+        given["size"] = rng.choice((5, 1, 0, tuple(rng.randint(1, 12) for _ in range(rank)), [4] * rank, (3, 3)))
+    if "size" not in given or rng.random() < 0.05:
+        scales = tuple(rng.uniform(0.2, 3.0) for _ in range(rank))
+        given["scale_factor"] = rng.choice((2, 0.5, 1.5, 3.0, 0.1, scales, scales, [2] * rank, (1.3, 1.3)))
+    if rng.random() < 0.3:
+        given["align_corners"] = rng.random() < 0.5
+    if rng.random() < 0.2:
+        given["recompute_scale_factor"] = rng.random() < 0.6
+    if rng.random() < 0.15:
+        given["antialias"] = True
+    return given
+
+
+@RANKS
+def test_interpolate(rank: int, compare: Any, random_tensors: Any) -> None:
+    ruled: dict[str, int] = {}
+    refused = 0
     for _ in range(400):
-        rank = RANKS.get(mode) if rng.random() < 0.95 else None
-        rank = rng.randint(1, 3) if rank is None else rank
-        x = image(random_tensors, rank)
-        options: dict[str, Any] = {"mode": mode}
-        if rng.random() < 0.5:
-            size = rng.choice((rng.randint(0, 8), [rng.randint(1, 8) for _ in range(rank)], (2,) * (rank + 1)))
-            options["size"] = size
-        else:
-            factor = rng.choice((2, 0.5, 1.7, [rng.choice((1, 2, 0.7)) for _ in range(rank)]))
-            options["scale_factor"] = factor
-        if rng.random() < 0.3:
-            options["recompute_scale_factor"] = rng.choice((True, False))
-        if rng.random() < (0.5 if mode in RANKS else 0.05):
-            options["align_corners"] = rng.choice((True, False))
-        if rng.random() < (0.3 if mode in ("bilinear", "bicubic") else 0.02):
-            options["antialias"] = True
-        call = compare(F.interpolate, x, **options)
-        ruled += call.by_rule
-        if call.by_rule:
-            attrs = call.layer.attrs
-            assert call.layer.op == "resize"
-            assert (attrs["mode"], attrs["data_format"]) == (mode, FORMATS[rank])
-            assert attrs["align_corners"] is options.get("align_corners", False)
-            assert attrs["antialias"] is options.get("antialias", False)
-            assert len(attrs["scale"]) == rank
-    assert ruled > 180
+        x, given = image(random_tensors, rank), arguments(random_tensors, rank)
+        call = compare(F.interpolate, x, **given)
+        if call.error is not None:
+            refused += 1
+            continue
+        if 0 in call.result.shape:  # torch's average over no window at all
+            continue
+        assert call.by_rule
+        mode, layer = given["mode"], call.layer
+        ruled[mode] = ruled.get(mode, 0) + 1
+        assert layer.op == "resize"
+        before, after = x.shape[2:], tuple(call.result.shape[2:])
+        scale: Any = given.get("scale_factor")
+        if scale is None or given.get("recompute_scale_factor") or mode == "area":
+            scale = tuple(m / n for n, m in zip(before, after, strict=True))
+        elif isinstance(scale, (int, float)):
+            scale = (scale,) * rank
+        expected = {"mode": mode, "scale": tuple(scale), "data_format": FORMATS[rank]}
+        if mode not in ANY_RANK:
+            expected["align_corners"] = given.get("align_corners", False)
+            expected["antialias"] = given.get("antialias", False)
+        assert layer.attrs == expected
+    assert refused > 80
+    assert set(ruled) == {*ANY_RANK, LINEAR[rank], *(["bicubic"] if rank == 2 else [])}
+    assert min(ruled.values()) > 5
 
 
-def test_scale(compare: Any, random_tensors: Any) -> None:
-    x = random_tensors.plain((1, 2, 6, 8))
-    assert compare(F.interpolate, x, scale_factor=2).layer.attrs["scale"] == (2, 2)
-    assert compare(F.interpolate, x, size=(3, 16)).layer.attrs["scale"] == (0.5, 2.0)
+@RANKS
+def test_odd_tensors(rank: int, compare: Any, random_tensors: Any) -> None:
+    """Strides, dtypes and ranks of any kind: the rule answers rightly or not at all."""
+    rng = random_tensors.rng
+    for _ in range(100):
+        shape = random_tensors.shape(rng.choice((rank + 1, rank + 2, rank + 2, rank + 3)), empty=0.05)
+        x = random_tensors.tensor(shape, rng.choice((torch.float32, torch.float32, torch.uint8, torch.int64)))
+        compare(F.interpolate, x, **arguments(random_tensors, rank))
+
+
+@RANKS
+def test_operators(rank: int, compare_aten: Any, random_tensors: Any) -> None:
+    """Without a rule for the function: the same layer from the aten operator, with the scales that torch passes."""
+    x = random_tensors.plain((2, 3, 4, 5, 6)[: rank + 2])
+    twice = (2.0,) * rank
+    for mode in ("nearest", "nearest-exact"):
+        layer = compare_aten(F.interpolate, x, scale_factor=2, mode=mode).layer
+        assert (layer.op, layer.attrs) == ("resize", {"mode": mode, "scale": twice, "data_format": FORMATS[rank]})
+    modes = [(LINEAR[rank], False)]
+    if rank == 2:
+        modes += [("bicubic", False), ("bicubic", True), ("bilinear", True)]
+    size = tuple(n * 3 for n in x.shape[2:])
+    for mode, antialias in modes:
+        layer = compare_aten(F.interpolate, x, size, mode=mode, align_corners=True, antialias=antialias).layer
+        assert layer.op == "resize"
+        assert layer.attrs == {
+            "mode": mode,
+            "scale": (3.0,) * rank,
+            "data_format": FORMATS[rank],
+            "align_corners": True,
+            "antialias": antialias,
+        }
+
+
+def test_modules(compare: Any, random_tensors: Any) -> None:
+    x = random_tensors.plain((2, 3, 4, 5))
+    nearest, linear = torch.nn.UpsamplingNearest2d(scale_factor=2), torch.nn.UpsamplingBilinear2d((8, 10))
+    assert compare(nearest, x).layer.attrs == {"mode": "nearest", "scale": (2.0, 2.0), "data_format": "NCHW"}
+    layer = compare(linear, x).layer
+    assert (layer.attrs["mode"], layer.attrs["align_corners"]) == ("bilinear", True)
+    assert layer.outputs["y"].shape == (2, 3, 8, 10)
+
+
+@pytest.mark.parametrize("mode", [*ANY_RANK, "bilinear", "bicubic"])
+def test_channels_last(mode: str, compare: Any, random_tensors: Any) -> None:
+    """As a permutation leaves it before a convolution; the result keeps the order, as torch's kernels have it."""
+    for shape in ((2, 6, 5, 3), (1, 4, 4, 2), (1, 1, 3, 2)):
+        x = random_tensors.plain(shape).permute(0, 3, 1, 2)
+        call = compare(F.interpolate, x, scale_factor=2, mode=mode)
+        assert call.by_rule
+        assert call.result.stride(1) == 1
 
 
 def test_faces(compare: Any, random_tensors: Any) -> None:
@@ -77,22 +139,6 @@ def test_faces(compare: Any, random_tensors: Any) -> None:
         assert call.by_rule
         assert call.layer.attrs["mode"] == mode
     assert compare(F.upsample_bilinear, x, scale_factor=2).layer.attrs["align_corners"] is True
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_operators_of_aten(mode: str, compare: Any, compare_aten: Any, random_tensors: Any) -> None:
-    """Without the rule for the function, its operators lead to the same layer; area is adaptive pooling."""
-    x = random_tensors.plain((1, 2, 6, 8, 4)[: RANKS.get(mode, 2) + 2])
-    options = {"mode": mode, "size": 3} | ({"align_corners": True} if mode in RANKS else {})
-    ruled, beneath = compare(F.interpolate, x, **options), compare_aten(F.interpolate, x, **options)
-    assert ruled.layer.op == "resize"
-    if mode == "area":
-        assert beneath.ops == ["adaptive_avg_pool"]
-    else:
-        assert beneath.layer.op == "resize"
-        assert beneath.layer.attrs == ruled.layer.attrs
-    if mode in ("bilinear", "bicubic"):
-        assert compare_aten(F.interpolate, x, **options, antialias=True).layer.attrs["antialias"] is True
 
 
 @pytest.mark.parametrize(
