@@ -64,7 +64,7 @@ def value_print(value: Any, depth: int = 4) -> Any:
 
 
 def fingerprint(model: nn.Module) -> dict[str, Any]:
-    """Modes, attributes in order, hooks, parameters, buffers, gradients, state_dict keys; the globals of the process."""
+    """Modes, attributes in order, hooks, parameters, buffers, gradients, state_dict keys; the process's globals."""
     from torch.nn.modules import module as torch_module
 
     prints: dict[str, Any] = {}

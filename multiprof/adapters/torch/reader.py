@@ -94,10 +94,9 @@ def _materialised(model: Any, inputs: Inputs) -> tuple[Any, ModuleTree]:
 
 
 def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
-    if isinstance(tensor, UninitializedParameter):
-        return UninitializedParameter(tensor.requires_grad, device="meta", dtype=tensor.dtype)
-    if isinstance(tensor, UninitializedBuffer):
-        return UninitializedBuffer(device="meta", dtype=tensor.dtype)
+    lazy: Any = type(tensor)  # torch's stubs know the constructors of lazy tensors as those of plain ones
+    if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+        return lazy(requires_grad=tensor.requires_grad, device="meta", dtype=tensor.dtype)  # type: ignore[no-any-return]
     twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return torch.nn.Parameter(twin, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else twin
 
