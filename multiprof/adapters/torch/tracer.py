@@ -49,6 +49,15 @@ class Frame:
         self.start = 0
 
 
+def _memory(tensor: torch.Tensor) -> tuple[Any, ...] | None:
+    """What tells a tensor's elements from others; ``None`` for a wrapper without memory of its own."""
+    try:
+        storage = tensor.untyped_storage()._cdata
+        return (storage, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
 class Tracer:
     """Names tensors, emits layers, and knows which tensor is a parameter, a view or a write of another.
 
@@ -79,6 +88,8 @@ class Tracer:
         self.forced: list[torch.Tensor] | None = None
         self.existing: frozenset[int] = frozenset()  # ids of tensors that the model held before a real run
         self.escaped = False  # values left torch's sight (numpy), so an unknown tensor may depend on them
+        self.places: dict[Any, torch.Tensor] = {}  # memory -> a tensor over it, of those in alive[:placed]
+        self.placed = 0
         self.kernel_calls = 0  # operators that went through torch's meta kernels
         self.real_calls = 0
         self.notes: dict[str, None] = {}
@@ -175,6 +186,11 @@ class Tracer:
         if twin is not None:
             return self.spec(twin)
         scope = self.frames[-1].scope
+        if tensor.is_meta or isinstance(tensor, torch.nn.Parameter):
+            original = self._original(tensor)
+            if original is not None:
+                self.same(original, tensor)
+                return self.specs[id(tensor)]
         if isinstance(tensor, torch.nn.Parameter):
             # Held in a plain list or another object: used, though the model does not declare it.
             name = self.unique(f"{scope}.unregistered" if scope else "unregistered")
@@ -189,6 +205,15 @@ class Tracer:
         spec = TensorSpec(tuple(tensor.shape), NAMES[tensor.dtype], name)
         self.declare(tensor, Parameter(spec, CONSTANT, False))
         return spec
+
+    def _original(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """A known tensor over exactly the same memory: ``nn.Parameter(x)`` and ``as_subclass`` make such in silence."""
+        for known in self.alive[self.placed :]:
+            if isinstance(known, torch.Tensor):
+                self.places[_memory(known)] = self.twins.get(id(known), known)
+        self.placed = len(self.alive)
+        memory = _memory(tensor)
+        return None if memory is None else self.places.get(memory)
 
     def untraced(self, tensor: torch.Tensor) -> TensorSpec:
         """A tensor that appears from nowhere is the output of an unsupported layer: it must not vanish."""

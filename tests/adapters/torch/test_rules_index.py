@@ -235,3 +235,13 @@ def test_shapes_that_are_in_the_values(trace: Any, function: Any) -> None:
     graph = trace(lambda x: function(x.long()), values.float())  # of floats only the shape is, until it is run
     assert graph.outputs[0].shape == expected
     assert "for real" in graph.metadata["rung"]
+
+
+def test_one_hot(compare: Any, trace: Any) -> None:
+    x = torch.empty(3, 4, dtype=torch.int64, device=META)
+    checked = compare(lambda x: torch.nn.functional.one_hot(x, 5), x)
+    assert checked.by_rule
+    assert checked.ops == ["arange", "reshape", "equal", "cast"]
+    graph = trace(lambda x: torch.nn.functional.one_hot(x), torch.tensor([1, 4]))
+    assert graph.outputs[0].shape == (2, 5)
+    assert "for real" not in graph.metadata["rung"]

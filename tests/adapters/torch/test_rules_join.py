@@ -180,3 +180,12 @@ def test_kernels_record_the_same_layers(compare_aten: Any) -> None:
         "stack",
         "repeat",
     }
+
+
+def test_blocks_on_a_diagonal(compare: Any, compare_aten: Any) -> None:
+    blocks = [torch.empty(2, 3, device=META), torch.empty(4, device=META), torch.empty((), device=META)]
+    checked = compare(torch.block_diag, *blocks)
+    assert checked.by_rule
+    assert checked.result.shape == (4, 8)
+    assert [layer.op for layer in checked.layers if layer.op != "reshape"] == ["fill", *["slice", "copy"] * 3]
+    assert compare_aten(torch.block_diag, *blocks).ops == checked.ops

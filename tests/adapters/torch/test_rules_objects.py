@@ -140,3 +140,18 @@ def test_inputs_may_ask_for_gradients(trace: Any) -> None:
     graph = trace(lambda x: flags.append(x.requires_grad_().requires_grad) or x * 2, (2, 3))
     assert flags == [True]
     assert [layer.op for layer in graph.layers] == ["mul"]
+
+
+def test_objects_made_in_silence_are_the_tensor_itself(trace: Any) -> None:
+    """``nn.Parameter`` and ``as_subclass`` do not tell a function mode that they make a tensor."""
+    graph = trace(lambda x: torch.nn.Parameter(x * 2).as_subclass(torch.Tensor) + 1, (2, 3))
+    assert [layer.op for layer in graph.layers] == ["mul", "add"]
+    assert graph.layers[1].x.name == graph.layers[0].y.name
+    assert not graph.parameters
+
+
+def test_a_module_made_in_the_forward(trace: Any) -> None:
+    graph = trace(lambda x: torch.nn.Linear(3, 5)(x), (2, 3))
+    assert graph.layers[-1].op == "linear"
+    assert "for real" not in graph.metadata["rung"]
+    assert sorted(p.spec.shape for p in graph.parameters.values()) == [(5,), (5, 3)]

@@ -85,6 +85,19 @@ def empty_strided(t: Tracer, size: Any, stride: Any, *, dtype: Any = None, **opt
     return filled(t, sizes(t, (size,)), None, dtype, stride=sizes(t, (stride,)), **options)
 
 
+@rule("torch.empty_permuted", aten="empty_permuted")
+def empty_permuted(t: Tracer, size: Any, physical_layout: Any, *, dtype: Any = None, **options: Any) -> Any:
+    shape = sizes(t, (size,))
+    if sorted(physical_layout) != list(range(len(shape))):
+        return NotImplemented
+    strides = [0] * len(shape)
+    step = 1
+    for axis in reversed(physical_layout):
+        strides[axis] = step
+        step *= shape[axis] or 1
+    return filled(t, shape, None, dtype, stride=strides, **options)
+
+
 @rule("Tensor.new_empty_strided", aten="new_empty_strided")
 def new_empty_strided(t: Tracer, input: Tensor, size: Any, stride: Any, *, dtype: Any = None, **options: Any) -> Any:
     return filled(t, sizes(t, (size,)), None, dtype or input.dtype, stride=sizes(t, (stride,)), **options)

@@ -9,12 +9,12 @@ import torch
 
 from multiprof.adapters.torch.foreign import plain
 from multiprof.adapters.torch.rules._common import Tensor, broadcast
-from multiprof.adapters.torch.rules._moves import axis_of, like, picked
+from multiprof.adapters.torch.rules._moves import Base, axis_of, like, picked
 from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.getitem import Parsed
 from multiprof.adapters.torch.rules.shape import expanded
 from multiprof.adapters.torch.table import rule
-from multiprof.adapters.torch.tracer import Tracer
+from multiprof.adapters.torch.tracer import META, Tracer
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
@@ -114,6 +114,25 @@ def index(t: Tracer, input: Tensor, indices: Any) -> Any:
     y = t.new(input.shape, input.dtype)
     inputs = {"x": input} | {f"x{i}": x for i, x in enumerate(tensors)}
     t.emit("index", inputs, {"y": y}, {"axes": tuple(axes)})
+    return y
+
+
+@rule("nn.one_hot")
+def one_hot(t: Tracer, input: Tensor, num_classes: int = -1) -> Any:
+    """The classes in a row, compared with every element: torch computes it so."""
+    if input.dtype is not torch.int64 or input.numel() == 0:
+        return NotImplemented
+    classes = int(t.value(input).max()) + 1 if num_classes == -1 else num_classes
+    if classes < 1:
+        return NotImplemented
+    shape = (*input.shape, classes)
+    row = torch.empty((classes,), dtype=torch.int64, device=META)
+    t.emit("arange", {}, {"y": row})
+    column = t.view("reshape", input, Base.unsqueeze(input, -1), {"shape": (*input.shape, 1)})
+    found = torch.empty(shape, dtype=torch.bool, device=META)
+    t.emit("equal", {"x0": row, "x1": column}, {"y": found})
+    y = t.new(shape, torch.int64)
+    t.emit("cast", {"x": found}, {"y": y}, {"dtype": "int64"})
     return y
 
 

@@ -18,6 +18,7 @@ from multiprof.adapters.torch.rules._moves import (
     suggested_format,
 )
 from multiprof.adapters.torch.rules._strides import is_canonical
+from multiprof.adapters.torch.rules.copies import copy_into
 from multiprof.adapters.torch.rules.shape import at_least
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -101,6 +102,25 @@ def column_stack(t: Tracer, tensors: Any) -> Any:
         column = x if x.dim() > 1 else Base.reshape(x, (x.numel(), 1))
         parts.append(t.view("reshape", x, column, {"shape": tuple(column.shape)}))
     return joined(t, parts, 1)
+
+
+@rule("torch.block_diag", aten="block_diag")
+def block_diag(t: Tracer, *tensors: Any) -> Any:
+    """Zeros, with every tensor written onto the diagonal."""
+    given = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    if any(x.dtype is not given[0].dtype or x.dim() > 2 for x in given):
+        return NotImplemented
+    blocks = [at_least(t, x, 2) for x in given]
+    y = t.new([sum(x.shape[axis] for x in blocks) for axis in (0, 1)], given[0].dtype)
+    t.emit("fill", {}, {"y": y}, {"value": 0})
+    row = column = 0
+    for x in blocks:
+        height, width = x.shape
+        place = (slice(row, row + height), slice(column, column + width))
+        index = f"{row}:{row + height}, {column}:{column + width}"
+        copy_into(t, t.view("slice", y, Base.__getitem__(y, place), {"index": index}), x)
+        row, column = row + height, column + width
+    return y
 
 
 # -- pad ---------------------------------------------------------------------------------------------------------------

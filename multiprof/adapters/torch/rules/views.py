@@ -146,6 +146,14 @@ def diagonal_copy(t: Tracer, input: Tensor, offset: int = 0, dim1: int = 0, dim2
     return _copied_diagonal(t, input, offset, dim1, dim2)
 
 
+@rule("torch.narrow_copy", "Tensor.narrow_copy", aten="narrow_copy")
+def narrow_copy(t: Tracer, input: Tensor, dim: int, start: Any, length: Any) -> Any:
+    start, length = number(t, start), number(t, length)
+    y = t.new(Base.narrow(input, dim, start, length).shape, input.dtype)
+    t.emit("slice", {"x": input}, {"y": y}, cut(input, dim, f"{start}:{start + length}"))
+    return y
+
+
 @rule("torch.diag_embed", "Tensor.diag_embed", aten="diag_embed")
 def diag_embed(t: Tracer, input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Zeros, with the input along a diagonal: a fill and a write."""
