@@ -124,7 +124,8 @@ class Formula:
 
     ``price`` maps a `Layer` to its `Cost`; ``traffic`` to the bytes read and written; ``backward`` (optional) takes the
     layer, whether its input needs a gradient and whether its weights do. ``mathematics`` is one printable line
-    (``dot: |y|·K·C_i/G macs; bias: |y| adds``) and ``symbols`` gives the value of each symbol in it for a layer.
+    (``dot: |y|·K·C_i/G macs; bias: |y| adds``) and ``symbols`` gives the value of each symbol in it for a layer; its
+    docstring says what they mean (``|y|: elements of y; K: elements of the kernel``).
     ``free`` is the reason when the op is free by declaration. ``provider`` names the plugin that supplied it.
     """
 
@@ -194,7 +195,7 @@ def elementwise(
 
 
 def element_symbols(layer: Layer) -> Mapping[str, int]:
-    """|y|: the number of output elements."""
+    """|y|: elements of y"""
     return {"|y|": layer.y.numel}
 
 

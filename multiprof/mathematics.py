@@ -2,7 +2,8 @@
 
 A line reads ``term: expression primitive, expression primitive …; term: …``, for example
 ``dot: |y|·K·C_i/G macs, |y| dots; bias: |y| adds``. An expression has integers, symbols (``K``, ``C_i``, ``|y|``), the
-operators ``· / + −`` and parentheses; multiplication is always written out.
+operators ``· / + −`` and parentheses; multiplication is always written out. What the symbols mean reads
+``symbol: meaning; symbol: meaning``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,16 @@ def terms(mathematics: str) -> Terms:
             )
         result.append((name.strip(), [(left.strip(), right) for left, _, right in pieces]))
     return result
+
+
+def meanings(text: str) -> dict[str, str]:
+    """What each symbol means, from the first paragraph of a docstring; what is not of that form is left out."""
+    found = {}
+    for part in " ".join(text.strip().partition("\n\n")[0].split()).split(";"):
+        symbol, colon, meaning = part.partition(":")
+        if colon and re.fullmatch(_SYMBOL, symbol.strip()):
+            found[symbol.strip()] = meaning.strip(" .")
+    return found
 
 
 def substitute(expression: str, symbols: Mapping[str, int]) -> str:
@@ -129,4 +140,4 @@ def _factor(tokens: _Tokens, expression: str) -> tuple[Fraction, _Tokens]:
     raise PluginError(f"{expression!r} has {first} where a number or symbol should stand")
 
 
-__all__ = ["evaluate", "substitute", "terms"]
+__all__ = ["evaluate", "meanings", "substitute", "terms"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.errors import PluginError
-from multiprof.mathematics import evaluate, substitute, terms
+from multiprof.mathematics import evaluate, meanings, substitute, terms
 
 SYMBOLS = {"|y|": 802816, "K": 9, "C_i": 64, "C": 7, "G": 1, "n": 5, "P": 0}
 
@@ -18,6 +18,24 @@ def test_terms_are_pairs_of_expression_and_primitive() -> None:
         ("bias", [("|y|", "adds")]),
     ]
     assert terms("sum: (|x| − |y|)·2 adds") == [("sum", [("(|x| − |y|)·2", "adds")])]
+
+
+def test_meanings_of_symbols() -> None:
+    text = """|y|: elements of y; K: elements of the
+    kernel: of the window; C_i: input channels.
+
+    G: not in the first paragraph
+    """
+    assert meanings(text) == {
+        "|y|": "elements of y",
+        "K": "elements of the kernel: of the window",
+        "C_i": "input channels",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "Sizes, all of them.", "Two words: no symbol", "5: a number; : nothing"])
+def test_prose_has_no_meanings_of_symbols(text: str) -> None:
+    assert meanings(text) == {}
 
 
 def test_a_free_formula_has_no_terms() -> None:

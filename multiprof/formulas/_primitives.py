@@ -20,7 +20,7 @@ def primitives(layer: Layer, **amounts: int) -> Counts:
 
 
 def input_and_output(layer: Layer) -> Mapping[str, int]:
-    """|x| and |y|: the numbers of input and output elements."""
+    """|x|: elements of x; |y|: elements of y"""
     return {"|x|": layer.x.numel, "|y|": layer.y.numel}
 
 

@@ -10,9 +10,8 @@ from multiprof.ir import Layer
 
 
 def _symbols(layer: Layer) -> Mapping[str, int]:
-    """N batch, h query heads, P scored pairs of query and key per head, R queries that see a key, D_k and D_v sizes.
-
-    A and M are how many masks are applied to the scores by addition and by selection.
+    """N: batch; h: query heads; P: pairs of query and key that a head scores; R: queries of a head that see a key;
+    D_k: size of a query and of a key; D_v: size of a value; A: masks added to the scores; M: masks that select scores
     """
     attrs = layer.attrs
     q_len, kv_len = size(layer, "q_len"), size(layer, "kv_len")
@@ -58,13 +57,12 @@ def unmasked_pairs(q_len: int, kv_len: int, alignment: str) -> tuple[int, int]:
 def attention(layer: Layer) -> Cost:
     """dot: N·h·P·(D_k + D_v) macs, N·h·(P + R·D_v) dots; scale: N·h·P muls; mask: N·h·P·A adds, N·h·P·M cmps; softmax: N·h·(P − R) cmps, N·h·(2·P − R) adds, N·h·P exps, N·h·P divs
 
-    softmax(scale·q·kᵀ + mask)·v for each of the h query heads. P is how many pairs of query and key are scored per
-    head, R how many queries see a key: L_q·L_k and L_q, also under a causal mask (the masked scores are computed, then
-    replaced, a selection each) unless ``pairs`` is ``unmasked``, where only the pairs that the mask lets through are
-    computed and nothing is selected. The macs depend on h·D, not on the number of heads; sharing key and value heads
-    among query heads (grouped queries) moves fewer bytes and multiplies as much. The scale is a multiplication of each
-    score, none if it is 1. Of the masks A are added (float) and M select (boolean, integer, causal). Traffic is that
-    of a fused kernel: q, k, v, mask and y, never the scores.
+    softmax(scale·q·kᵀ + mask)·v for each of the h query heads. P and R are L_q·L_k and L_q, also under a causal mask
+    (the masked scores are computed, then replaced, a selection each) unless ``pairs`` is ``unmasked``, where only the
+    pairs that the mask lets through are computed and nothing is selected. The macs depend on h·D, not on the number of
+    heads; sharing key and value heads among query heads (grouped queries) moves fewer bytes and multiplies as much.
+    The scale is a multiplication of each score, none if it is 1. Float masks are added; boolean, integer and causal
+    ones select. Traffic is that of a fused kernel: q, k, v, mask and y, never the scores.
     """  # noqa: E501  (the mathematics is one line)
     n, heads, pairs, rows, d_k, d_v, added, selected = _symbols(layer).values()
     n *= heads

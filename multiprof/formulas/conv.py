@@ -14,7 +14,7 @@ _SOURCE = "V. Dumoulin, F. Visin: A guide to convolution arithmetic for deep lea
 
 
 def _conv_symbols(layer: Layer) -> Mapping[str, int]:
-    """|y| output elements, K kernel elements, C_i input channels, G groups."""
+    """|y|: elements of y; K: elements of the kernel; C_i: input channels; G: groups"""
     return {
         "|y|": layer.outputs["y"].numel,
         "K": prod(sizes(layer, "kernel_size")),
@@ -39,7 +39,7 @@ def conv(layer: Layer) -> Cost:
 
 
 def _conv_transpose_symbols(layer: Layer) -> Mapping[str, int]:
-    """|x| input elements, |y| output elements, K kernel elements, C_o output channels, G groups."""
+    """|x|: elements of x; |y|: elements of y; K: elements of the kernel; C_o: output channels; G: groups"""
     return {
         "|x|": layer.inputs["x"].numel,
         "|y|": layer.outputs["y"].numel,

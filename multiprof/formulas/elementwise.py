@@ -98,6 +98,7 @@ def _bounds(layer: Layer) -> int:
 
 
 def _clip_symbols(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; B: how many of the two bounds there are"""
     return {"|y|": layer.y.numel, "B": _bounds(layer)}
 
 
@@ -105,7 +106,7 @@ def _clip_symbols(layer: Layer) -> Mapping[str, int]:
 def clip(layer: Layer) -> Cost:
     """elementwise: B·|y| cmps
 
-    min(max(x, lower), upper): B is how many of the two bounds there are.
+    min(max(x, lower), upper)
     """
     return Cost({"elementwise": primitives(layer, cmps=_bounds(layer) * layer.y.numel)})
 

@@ -14,7 +14,7 @@ from multiprof.ir import Layer
 
 
 def _linear_symbols(layer: Layer) -> Mapping[str, int]:
-    """|y| output elements, I contracted size (input features)."""
+    """|y|: elements of y; I: contracted size, the input features"""
     return {"|y|": layer.outputs["y"].numel, "I": size(layer, "in_features")}
 
 
@@ -32,7 +32,7 @@ def linear(layer: Layer) -> Cost:
 
 
 def _matmul_symbols(layer: Layer) -> Mapping[str, int]:
-    """|y| output elements, I contracted size."""
+    """|y|: elements of y; I: contracted size"""
     return {"|y|": layer.outputs["y"].numel, "I": size(layer, "contracted")}
 
 
@@ -47,7 +47,7 @@ def matmul(layer: Layer) -> Cost:
 
 
 def _einsum_symbols(layer: Layer) -> Mapping[str, int]:
-    """|y| output elements, I product of the sizes of all indices."""
+    """|y|: elements of y; I: product of the sizes of all indices"""
     shapes = [spec.shape for role, spec in layer.inputs.items() if role.startswith("x")]
     equation = _equation(layer)
     names, out = _parse(equation)

@@ -47,6 +47,7 @@ def _groups(layer: Layer) -> int:
 
 
 def _symbols(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; M: groups of elements that share statistics"""
     return {"|y|": layer.y.numel, "M": _groups(layer)}
 
 
@@ -119,6 +120,7 @@ def rms_norm(layer: Layer) -> Cost:
 
 
 def _window(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; n: neighbouring channels in a sum"""
     return {"|y|": layer.y.numel, "n": size(layer, "size")}
 
 

@@ -17,10 +17,12 @@ def _elements(layer: Layer) -> int:
 
 
 def _window(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; K: elements of the window"""
     return {"|y|": layer.y.numel, "K": _elements(layer)}
 
 
 def _inputs_and_window(layer: Layer) -> Mapping[str, int]:
+    """|x|: elements of x; |y|: elements of y; K: elements of the window"""
     return {"|x|": layer.x.numel, "|y|": layer.y.numel, "K": _elements(layer)}
 
 
@@ -28,7 +30,7 @@ def _inputs_and_window(layer: Layer) -> Mapping[str, int]:
 def max_pool(layer: Layer) -> Cost:
     """window: |y|·(K − 1) cmps
 
-    K elements of the window; where the maximum stands comes with the comparison.
+    Where the maximum stands comes with the comparison.
     """
     return Cost({"window": primitives(layer, cmps=layer.y.numel * (_elements(layer) - 1))})
 
@@ -37,7 +39,7 @@ def max_pool(layer: Layer) -> Cost:
 def avg_pool(layer: Layer) -> Cost:
     """window: |y|·(K − 1) adds, |y| divs
 
-    K elements of the window; the division is one whatever the divisor (with padding, without it, or given).
+    The division is one whatever the divisor (with padding, without it, or given).
     """
     y = layer.y.numel
     return Cost({"window": primitives(layer, adds=y * (_elements(layer) - 1), divs=y)})
@@ -73,6 +75,7 @@ def _covered(layer: Layer) -> int:
 
 
 def _adaptive(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; W: elements of all windows together, counted in each that they lie in"""
     return {"|y|": layer.y.numel, "W": _covered(layer)}
 
 
@@ -80,8 +83,8 @@ def _adaptive(layer: Layer) -> Mapping[str, int]:
 def adaptive_avg_pool(layer: Layer) -> Cost:
     """window: W − |y| adds, |y| divs
 
-    W: the elements of all windows together. Window i of ``out`` along an axis reaches from ⌊i·in/out⌋ to
-    ⌈(i + 1)·in/out⌉; windows may overlap. Global average pooling: W = |x|.
+    Window i of ``out`` along an axis reaches from ⌊i·in/out⌋ to ⌈(i + 1)·in/out⌉; windows may overlap. Global average
+    pooling: W = |x|.
     """
     y = layer.y.numel
     return Cost({"window": primitives(layer, adds=_covered(layer) - y, divs=y)})
@@ -91,7 +94,7 @@ def adaptive_avg_pool(layer: Layer) -> Cost:
 def adaptive_max_pool(layer: Layer) -> Cost:
     """window: W − |y| cmps
 
-    W: the elements of all windows together, as for the adaptive average.
+    The windows are those of the adaptive average.
     """
     return Cost({"window": primitives(layer, cmps=_covered(layer) - layer.y.numel)})
 

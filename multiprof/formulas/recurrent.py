@@ -15,7 +15,7 @@ from multiprof.ir import Layer
 
 
 def _symbols(layer: Layer) -> dict[str, int]:
-    """S steps, C_i input size, H hidden size, B bias vectors."""
+    """S: steps, the sum of the sequence lengths; C_i: input size; H: hidden size; B: bias vectors, 0 to 2"""
     return {
         "S": size(layer, "steps"),
         "C_i": size(layer, "input_size"),
@@ -25,7 +25,9 @@ def _symbols(layer: Layer) -> dict[str, int]:
 
 
 def _lstm_symbols(layer: Layer) -> Mapping[str, int]:
-    """S steps, C_i input size, H hidden size, P projection size or 0, R size of what is fed back, B bias vectors."""
+    """S: steps, the sum of the sequence lengths; C_i: input size; H: hidden size; P: projection size, 0 without;
+    R: size of what is fed back, H or P; B: bias vectors, 0 to 2
+    """
     projection = layer.attrs.get("proj_size") or 0
     symbols = _symbols(layer)
     return symbols | {"P": projection, "R": projection or symbols["H"]}
@@ -41,9 +43,9 @@ def lstm(layer: Layer) -> Cost:
 
     A step: four gates, each the product of the input and of the previous output with a weight. Gates: per unit the two
     products meet (4 adds), then three sigmoids (2 adds, 1 exp, 1 div each) and one tanh. State: c = f·c + i·g and
-    h = o·tanh(c). With projection the output is W·h of size P, and that is what is fed back: R = P; without, P = 0 and
-    R = H. B is the number of bias vectors, 0 to 2. Peepholes show the cell state to three gates, a product and an
-    addition each. A layer is one direction, which runs over all S steps.
+    h = o·tanh(c). With projection the output is W·h of size P, and that is what is fed back: R = P; without, R = H.
+    Peepholes show the cell state to three gates, a product and an addition each. A layer is one direction, which runs
+    over all S steps.
     """  # noqa: E501  (the mathematics is one line)
     s, c_i, h, biases = _symbols(layer).values()
     p = layer.attrs.get("proj_size") or 0
@@ -64,8 +66,8 @@ def gru(layer: Layer) -> Cost:
 
     Gates: per unit the two products meet (3 adds), two sigmoids (2 adds, 1 exp, 1 div each), the reset gate multiplies
     (1 mul) and one tanh. State: h = (1 − z)·n + z·h. The two reset variants (the gate multiplies the recurrent product,
-    bias included, or the state before it) compute different values with the same counts. B is the number of bias
-    vectors, 0 to 2. A layer is one direction, which runs over all S steps.
+    bias included, or the state before it) compute different values with the same counts. A layer is one direction,
+    which runs over all S steps.
     """  # noqa: E501  (the mathematics is one line)
     s, c_i, h, biases = _symbols(layer).values()
     units = s * h
@@ -81,8 +83,7 @@ def gru(layer: Layer) -> Cost:
 def rnn(layer: Layer) -> Cost:
     """dot: S·H·(C_i + H) macs, S·2·H dots; bias: S·H·B adds; gates: S·H adds; tanh: S·H exps; relu: S·H cmps
 
-    Gates: the two products meet. Then comes either tanh or relu. B is the number of bias vectors, 0 to 2. A layer is
-    one direction, which runs over all S steps.
+    Gates: the two products meet. Then comes either tanh or relu. A layer is one direction, which runs over all S steps.
     """
     s, c_i, h, biases = _symbols(layer).values()
     units = s * h

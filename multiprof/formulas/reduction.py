@@ -106,6 +106,7 @@ def _lines(layer: Layer) -> int:
 
 
 def _running_symbols(layer: Layer) -> Mapping[str, int]:
+    """|x|: elements of x; M: lines that the running value goes along"""
     return {"|x|": layer.x.numel, "M": _lines(layer)}
 
 
@@ -113,7 +114,7 @@ def _running(op: str, primitive: str) -> Formula:
     def price(layer: Layer) -> Cost:
         return Cost({"reduce": primitives(layer, **{primitive: layer.x.numel - _lines(layer)})})
 
-    details = "n − 1 along each of the M = |x|/n lines: the running value of an element takes in the next."
+    details = "M = |x|/n lines of n elements, n − 1 operations each: the running value of an element takes in the next."
     return Formula((op,), price, f"reduce: |x| − M {primitive}", _running_symbols, details=details)
 
 

@@ -72,6 +72,9 @@ def _filtered(layer: Layer) -> tuple[int, int]:
 
 
 def _symbols(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; I: interpolations of an output element, 1, 3 or 7; W: elements of all windows together;
+    T: taps of all filters together; E: elements that the passes make, one pass for each axis that changes
+    """
     mode = _mode(layer)
     symbols = {"|y|": layer.y.numel}
     if mode == "area":
@@ -89,8 +92,8 @@ def resize(layer: Layer) -> Cost:
 
     One term, by mode. nearest: a gather, nothing. linear, bilinear, trilinear: I = 1, 3, 7 interpolations
     a + t·(b − a). bicubic: 4 cubic interpolations along one axis and 1 along the other, each the sum of 4 weighted
-    values (4 muls, 3 adds). area: an average over W elements of all windows together. With ``antialias`` the filter is
-    stretched where the input shrinks and applied along one axis after the other: T taps for E elements in all.
+    values (4 muls, 3 adds). area: an average over a window, as in adaptive average pooling. With ``antialias`` the
+    filter is stretched where the input shrinks and applied along one axis after the other.
     """  # noqa: E501  # the mathematics is one line
     mode, y = _mode(layer), layer.y.numel
     if mode == "nearest":

@@ -16,6 +16,7 @@ def _groups(layer: Layer) -> int:
 
 
 def _symbols(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; M: groups of elements that are normalised together"""
     return {"|y|": layer.y.numel, "M": _groups(layer)}
 
 

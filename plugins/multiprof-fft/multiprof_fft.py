@@ -3,6 +3,7 @@ from multiprof import Cost, Counts, formula, hookimpl
 
 
 def butterflies(layer):
+    """B: butterflies of all stages"""
     signal = layer.outputs["y"] if layer.op.endswith("c2r") else layer.inputs["self"]
     stages = sum((signal.shape[d] - 1).bit_length() for d in layer.attrs["dim"])  # log2, rounded up
     return {"B": -(-signal.numel * stages // (2 if layer.op.endswith("c2c") else 4))}

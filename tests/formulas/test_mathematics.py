@@ -14,7 +14,7 @@ import pytest
 from multiprof.cost import PRIMITIVES, Cost, Formula
 from multiprof.formulas import multiprof_formulas
 from multiprof.ir import Layer, TensorSpec
-from multiprof.mathematics import evaluate, terms
+from multiprof.mathematics import evaluate, meanings, terms
 from multiprof.ops import OPS
 
 Shape = tuple[int, ...]
@@ -156,6 +156,13 @@ def test_mathematics_is_what_the_code_computes(formula: Formula) -> None:
     assert len(set(written)) == len(written)
     seen = {name for op in formula.ops for sample in samples(op) for name in check(formula, sample).terms}
     assert seen == set(written), "a term without a sample layer, or one that is not written"
+
+
+@pytest.mark.parametrize("formula", PRICED, ids=lambda formula: formula.ops[0])
+def test_the_symbols_of_every_formula_are_explained(formula: Formula) -> None:
+    assert formula.symbols is not None
+    given = {symbol for op in formula.ops for sample in samples(op) for symbol in formula.symbols(sample)}
+    assert set(meanings(formula.symbols.__doc__ or "")) == given
 
 
 def test_every_op_of_the_vocabulary_has_one_formula() -> None:
