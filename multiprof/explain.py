@@ -11,30 +11,25 @@ from multiprof.cost import PRIMITIVES, Cost, Counts, Formula
 from multiprof.errors import PluginError, UsageError
 from multiprof.ir import Parameter, TensorSpec
 from multiprof.layer_report import FREE, UNSUPPORTED, LayerReport
-from multiprof.mathematics import evaluate, substitute, terms
+from multiprof.mathematics import evaluate, meanings, substitute, terms
 from multiprof.ops import OPS, Op
 from multiprof.report import Report
-from multiprof.reporters.text import clean, shape
+from multiprof.reporters.tables import facts, plain, wrapped
+from multiprof.reporters.text import Terminal, clean, shape
 
 Formulas = Mapping[str, Sequence[Formula]]
+Rows = list[tuple[str, str]]
 
-# Symbols that mean the same in every formula; those of one formula alone are told in its details.
-SYMBOLS = {
-    "K": "elements of the kernel or window",
-    "C_i": "input channels or features",
-    "C_o": "output channels",
-    "G": "groups",
-    "N": "batch",
-    "S": "steps: the sum of the sequence lengths",
-    "H": "hidden size",
-}
-_SYMBOL = re.compile(r"\|[^|\s]+\||[^\W\d]\w*")
+_ELEMENTS = re.compile(r"\|([^|\s]+)\|")
+_LONG = 80  # characters of mathematics from which on each term stands on a line of its own
+_INDENT = "  "
+_ANY = Terminal()
 
 
-def explain_op(op: str, formulas: Formulas) -> str:
+def explain_op(op: str, formulas: Formulas, terminal: Terminal = _ANY) -> str:
     """What an op is, its roles and attributes, and the mathematics, symbols, source and supplier of each formula.
 
-    Raises `UsageError` for an op that is neither in the vocabulary nor priced by anybody.
+    Its lines fit the terminal. Raises `UsageError` for an op that is neither in the vocabulary nor priced by anybody.
     """
     known = OPS.get(op)
     priced = formulas.get(op, ())
@@ -42,9 +37,12 @@ def explain_op(op: str, formulas: Formulas) -> str:
         near = get_close_matches(op, {*OPS, *formulas}, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else "multiprof formulas lists those that have one"
         raise UsageError(f"there is no op {op!r}; {hint}; for a layer of a model: multiprof explain MODEL LAYER")
-    lines = _vocabulary(known) if known else [f"{op}: not in the vocabulary; claimed by a plugin"]
+    inner = Terminal(terminal.width - len(_INDENT) if terminal.width else None, terminal.ascii)
+    about = f"{op} ({known.family}): {known.summary}" if known else f"{op}: not in the vocabulary; claimed by a plugin"
+    lines = wrapped(terminal.cell(about), terminal.width)
+    lines += _indented(facts(_vocabulary(known) if known else [], inner))
     for item in priced:
-        lines += ["", *_formula(item)]
+        lines += ["", *_indented(facts(_formula(item), inner))]
     if not priced:
         lines += ["", "No formula: a layer of this op has no cost, and lowers the coverage."]
     elif len(priced) > 1:
@@ -68,10 +66,9 @@ def explain_layer(report: Report, name: str, formulas: Formulas) -> str:
 # ops
 
 
-def _vocabulary(op: Op) -> list[str]:
-    rows = [("inputs", _roles(op.inputs)), ("outputs", _roles(op.outputs))]
-    rows += [("attribute", f"{name}: {meaning}") for name, meaning in op.attrs.items()]
-    return [f"{op.name} ({op.family}): {op.summary}", *_rows(rows)]
+def _vocabulary(op: Op) -> Rows:
+    attributes = [f"{name}: {meaning}" for name, meaning in op.attrs.items()]
+    return [("inputs", _roles(op.inputs)), ("outputs", _roles(op.outputs)), *_several("attribute", attributes)]
 
 
 def _roles(roles: Iterable[str]) -> str:
@@ -82,23 +79,27 @@ def _roles(roles: Iterable[str]) -> str:
     return ", ".join(said) or "none"
 
 
-def _formula(item: Formula) -> list[str]:
-    rows = [("mathematics", item.mathematics)]
-    rows += [("symbol", f"{name}: {meaning}") for name, meaning in _meanings(item)]
-    rows += [("", line.strip()) for line in item.details.splitlines() if line.strip()]
-    if item.source:
-        rows.append(("source", item.source))
-    rows.append(("supplied by", item.provider))
-    return _rows(rows)
+def _formula(item: Formula) -> Rows:
+    split = len(item.mathematics) > _LONG and not item.free
+    rows = _several("mathematics", item.mathematics.split("; ") if split else [item.mathematics])
+    rows += _several("symbol", [f"{name}: {meaning}" for name, meaning in _symbols(item).items()])
+    details = item.details.replace("``", "").split("\n\n")
+    rows += _several("details", [" ".join(paragraph.split()) for paragraph in details if paragraph])
+    rows += _several("source", [item.source] if item.source else [])
+    return [*rows, ("supplied by", item.provider)]
 
 
-def _meanings(item: Formula) -> list[tuple[str, str]]:
-    """The symbols of the mathematics whose meaning is the same everywhere."""
-    if item.free:
-        return []
-    found = dict.fromkeys(_SYMBOL.findall(item.mathematics))
-    meanings = SYMBOLS | {name: f"elements of {name[1:-1]}" for name in found if name.startswith("|")}
-    return [(name, meanings[name]) for name in found if name in meanings]
+def _symbols(item: Formula) -> dict[str, str]:
+    """What the symbols of the mathematics mean, as the formula's symbols function says; ``|t|`` needs no word."""
+    if item.symbols is None:
+        return {}
+    known = meanings(item.symbols.__doc__ or "")
+    return {f"|{name}|": f"elements of {name}" for name in _ELEMENTS.findall(item.mathematics)} | known
+
+
+def _several(label: str, texts: Sequence[str]) -> Rows:
+    """Rows under one label, which is not repeated."""
+    return [("" if number else label, text) for number, text in enumerate(texts)]
 
 
 # layers
@@ -180,16 +181,14 @@ def _shown(value: Any) -> str:
 
 
 def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Indented lines in columns; a label is not repeated."""
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(len(rows[0]) - 1)] if rows else []
-    lines = []
-    before = ""
-    for row in rows:
-        cells = ["" if row[0] == before else row[0], *row[1:]]
-        before = row[0]
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]
-        lines.append(clean("  " + "  ".join([*padded, cells[-1]])).rstrip())
-    return lines
+    """Lines in columns; the label of a row is not repeated."""
+    before = ["", *(row[0] for row in rows)]
+    cells = [["" if row[0] == label else row[0], *row[1:]] for label, row in zip(before, rows, strict=False)]
+    return _indented(plain([[clean(cell) for cell in row] for row in cells]))
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [_INDENT + line for line in lines]
 
 
 __all__ = ["explain_layer", "explain_op"]

@@ -82,7 +82,9 @@ class TensorSpec:
         try:
             return prod(self.shape)  # type: ignore[arg-type]  # a None dimension raises TypeError, caught below
         except TypeError:
-            raise UnknownDimensionError(f"tensor {self.name or '?'} has the data-dependent shape {self.shape}") from None
+            raise UnknownDimensionError(
+                f"tensor {self.name or '?'} has the data-dependent shape {self.shape}"
+            ) from None
 
     @property
     def nbytes(self) -> int:
@@ -199,7 +201,7 @@ class Graph:
 
     ``parameters`` is keyed by unique name. ``marks`` (layer name → `Mark`) is written by passes, never by adapters.
     ``metadata`` says how the model was read: the rung used, file format, framework version, notes for the reader
-    under ``warnings`` (a list of sentences).
+    under ``warnings`` (a list of sentences), and the class of each module by its path under ``modules``.
     """
 
     name: str

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import multiprof
 from multiprof import Cost, Counts, Graph, Layer, Parameter, Report, TensorSpec, engine, passes, registry
 from multiprof.explain import explain_layer, explain_op
+from multiprof.formulas import multiprof_formulas
+from multiprof.mathematics import terms
+from multiprof.reporters.text import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +57,63 @@ def test_an_op_with_roles_attributes_mathematics_symbols_source_and_supplier(for
         "groups: required: G",
         "mathematics  dot: |y|·K·C_i/G macs, |y| dots; bias: |y| adds",
         "|y|: elements of y",
-        "K: elements of the kernel or window",
+        "K: elements of the kernel\n",
         "A guide to convolution arithmetic",
         "supplied by  multiprof",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("item", [f for f in multiprof_formulas() if not f.free], ids=lambda item: item.ops[0])
+def test_every_symbol_has_a_meaning(formulas, item):
+    text = explain_op(item.ops[0], formulas)
+    symbols = {
+        symbol
+        for _, pairs in terms(item.mathematics)
+        for expression, _ in pairs
+        for symbol in re.split(r"[·/+−() ]+", expression)
+        if symbol and not symbol.isdecimal()
+    }
+    assert symbols
+    for symbol in symbols:
+        assert re.search(rf"^  (?:symbol)? +{re.escape(symbol)}: \w{{3}}", text, re.MULTILINE), symbol
+
+
+def test_a_long_line_of_mathematics_has_each_term_on_a_line_of_its_own(formulas):
+    lines = explain_op("attention", formulas).split("\n")
+    at = next(i for i, line in enumerate(lines) if line.startswith("  mathematics"))
+    assert [line[len("  mathematics  ") :].partition(":")[0] for line in lines[at : at + 4]] == [
+        "dot",
+        "scale",
+        "mask",
+        "softmax",
+    ]
+
+
+@pytest.mark.parametrize("op", ["attention", "lstm", "resize", "conv", "toy.scan"])
+def test_it_keeps_to_the_terminal_and_loses_no_word(formulas, op):
+    def price(layer):
+        """scan: 3·|x| muls"""
+
+    own = {**formulas, "toy.scan": [multiprof.formula("toy.scan", source="a long source " * 9)(price)]}
+    narrow = explain_op(op, own, Terminal(60))
+    assert max(len(line) for line in narrow.split("\n")) <= 60
+    assert narrow.split() == explain_op(op, own).split()
+
+
+def test_without_a_word_on_its_symbols_a_formula_is_shown_all_the_same(formulas):
+    def price(layer):
+        """scan: 3·|x|·Q muls"""
+
+    def prose(layer):
+        """Sizes; Q is one. Not: a legend."""
+
+    for symbols in (lambda layer: {}, prose, None):
+        item = multiprof.formula("toy.scan", symbols=symbols)(price)
+        text = explain_op("toy.scan", {"toy.scan": [item]})
+        assert "scan: 3·|x|·Q muls" in text
+        assert "Q:" not in text and "legend" not in text
+        assert ("|x|: elements of x" in text) == (symbols is not None)
 
 
 def test_a_variadic_role_and_a_free_op(formulas):

@@ -10,7 +10,7 @@ import pytest
 
 import multiprof
 
-HEAVY = ("torch", "tensorflow", "keras", "mxnet", "jax", "numpy", "onnx", "tabulate", "rich", "pluggy")
+HEAVY = ("torch", "tensorflow", "keras", "mxnet", "jax", "numpy", "onnx", "pluggy", "rich", "tabulate", "wcwidth")
 LOADED = "import sys; sys.stderr.write(repr(sorted({name.partition('.')[0] for name in sys.modules})))"
 
 
@@ -34,15 +34,24 @@ def test_importing_multiprof_loads_none_of_its_parts(site):
     assert ast.literal_eval(site.python("-c", code).stderr) == []
 
 
-def test_counting_another_frameworks_model_loads_no_framework(site):
-    code = (
-        "import multiprof, nets\n"
-        "report = multiprof.analyze(nets.net, (2, 3))\n"
-        f"assert report.macs == 64 and 'Parameters' in str(report)\n{LOADED}"
-    )
+@pytest.mark.parametrize("command", ["analyze", "explain", "formulas", "adapters", "plugins"])
+def test_help_does_not_load_what_draws_tables(site, command):
+    code = f"from multiprof.cli import main\nmain([{command!r}, '--help'])\n{LOADED}"
+    assert not {"tabulate", "wcwidth"} & set(ast.literal_eval(site.python("-c", code).stderr))
+
+
+@pytest.mark.parametrize(
+    ("result", "needed"),
+    [
+        ("report.macs == 64", {"pluggy"}),
+        ("'Parameters' in str(report)", {"pluggy", "tabulate", "wcwidth"}),
+    ],
+)
+def test_counting_another_frameworks_model_loads_no_framework(site, result, needed):
+    code = f"import multiprof, nets\nreport = multiprof.analyze(nets.net, (2, 3))\nassert {result}\n{LOADED}"
     loaded = ast.literal_eval(site.python("-c", code).stderr)
     assert "toyframe" in loaded
-    assert not (set(HEAVY) - {"pluggy"}) & set(loaded)
+    assert set(HEAVY) & set(loaded) == needed
 
 
 @pytest.mark.parametrize("name", [n for n in multiprof.__all__ if n not in ("__version__", "testing")])

@@ -90,7 +90,7 @@ def test_the_metadata_asks_for_no_framework_unless_it_is_named(metadata: Message
     assert metadata["Requires-Python"] == ">=3.10"
     required = metadata.get_all("Requires-Dist") or []
     always = sorted(text for text in required if "extra ==" not in text)
-    assert always == ["pluggy>=1.5"]
+    assert always == ["pluggy>=1.5", "tabulate>=0.10", "wcwidth>=0.3"]
     assert "torch" in (metadata.get_all("Provides-Extra") or [])
     # no resolver joins mxnet with the other frameworks, so no extra may name it: README says how to install it
     assert not any("mxnet" in text for text in required)

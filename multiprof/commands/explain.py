@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 
 from multiprof.commands.console import say, show
 from multiprof.commands.model import add_model_arguments, analyze_from
 from multiprof.errors import UsageError
+
+COLUMNS = 100  # of the text, where stdout has no edge of its own
 
 # Arguments that mean something only where a model is read.
 _READING = ("input", "dim", "trips", "framework", "causal", "trust")
@@ -30,12 +33,12 @@ def run(args: argparse.Namespace) -> int:
     registry = build()
     for warning in registry.warnings:
         say(args, f"warning: {warning}")
+    terminal = Terminal.detect()
     if args.layer is None:
-        text = explain_op(args.what, registry.formulas())
+        text = explain_op(args.what, registry.formulas(), replace(terminal, width=terminal.width or COLUMNS))
     else:
         args.model = args.what
         text = explain_layer(analyze_from(args), args.layer, registry.formulas())
-    terminal = Terminal.detect(width=0)
     show("\n".join(terminal.cell(line) for line in text.split("\n")))
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 
 from multiprof.commands.console import say, show
 from multiprof.registry import Registry
-from multiprof.reporters.text import Column, Terminal, table
+from multiprof.reporters.text import Terminal
 
 
 def warn(args: argparse.Namespace, registry: Registry) -> None:
@@ -16,4 +16,6 @@ def warn(args: argparse.Namespace, registry: Registry) -> None:
 
 
 def show_table(titles: list[str], rows: list[list[str]]) -> None:
+    from multiprof.reporters.tables import Column, table  # not for help
+
     show("\n".join(table([Column(title) for title in titles], rows, Terminal.detect(width=0))) + "\n")

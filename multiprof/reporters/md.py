@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from multiprof.reporters import outline, summary
 from multiprof.reporters.table import EXTRA
+from multiprof.reporters.tables import markdown
 from multiprof.reporters.text import clean
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def render(report: Report, *, depth: int | None = None, sort: str | None = None,
     rows = [
         [
             _code(node.path) if node.path else f"**{_plain(node.name)}**",
-            _plain(outline.op(node)),
+            _plain(outline.kind(report, node)),
             outline.input_shape(report, node),
             outline.output_shape(node),
             outline.kernel(node),
@@ -43,24 +44,19 @@ def render(report: Report, *, depth: int | None = None, sort: str | None = None,
         ]
         for node in nodes
     ]
-    titles = ["Layer", "Op", "Input", "Output", "Kernel", "Parameters", "MACs", "Share"]
+    titles = ["Layer", outline.kind_title(report), "Input", "Output", "Kernel", "Parameters", "MACs", "Share"]
     if sort in EXTRA:
         titles.insert(7, EXTRA[sort])
     parts = [
         f"### {_plain(summary.heading(report))}",
-        _table(["", ""], "ll", _facts([*summary.totals(report), *notes])),
-        _table(titles, "lllll" + "r" * (len(titles) - 5), rows),
+        markdown(["", ""], ["left", "left"], _facts([*summary.totals(report), *notes])),
+        markdown(titles, ["left"] * 5 + ["right"] * (len(titles) - 5), rows),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _facts(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     return [[_plain(label), _plain(said)] for label, said in pairs]
-
-
-def _table(titles: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
-    rule = ["--:" if a == "r" else ":--" for a in align]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, rule, *rows])
 
 
 def _plain(said: str) -> str:

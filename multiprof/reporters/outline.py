@@ -117,13 +117,43 @@ def _sort(node: Node, key: str) -> None:
 # What the columns of a row say.
 
 
-def op(node: Node) -> str:
-    """The op of a layer or simple module (``relu ×3``, ``linear +2``, ``conv, 8 runs``), else its number of layers."""
+def classes(report: Report) -> dict[str, str]:
+    """Class of each module by its path, where the reader of the model knows (``graph.metadata["modules"]``)."""
+    known = report.graph.metadata.get("modules")
+    return known if isinstance(known, dict) else {}
+
+
+def class_of(report: Report, path: str, name: str) -> str:
+    """The class of a module, unless ``name``, under which it is shown, says that already."""
+    found = str(classes(report).get(path, ""))
+    return "" if found == name else found
+
+
+def kind_title(report: Report) -> str:
+    """The title above what `kind` says."""
+    return "Type" if classes(report) else "Op"
+
+
+def kind(report: Report, node: Node) -> str:
+    """The class of a module, the op of a layer or of a module that is a single one: ``Bottleneck``, ``conv``.
+
+    Where a module is not opened, its class and what is in it: ``Bottleneck, 10 layers``, ``RMSNorm, mul +4``.
+    """
+    found = class_of(report, node.path, node.name)
     if node.parts or not node.layers:
-        return ""
-    if len({row.scope for row in node.layers}) > 1:
-        return f"{len(node.layers)} layers"
+        return found
     working = [row for row in node.layers if row.state not in (FREE, PREPARED)] or node.layers
+    if len({row.scope for row in node.layers}) > 1:
+        inside = f"{len(node.layers)} layers"
+    else:
+        inside = _op(working)
+        if len(working) == 1:
+            return inside
+    return f"{found}, {inside}" if found else inside
+
+
+def _op(working: Sequence[LayerReport]) -> str:
+    """The dearest op and how many others there are: ``relu ×3``, ``linear +2``, ``conv, 8 runs``."""
     main = max(working, key=lambda row: (row.macs or 0, row.flops or 0))
     same = sum(row.op == main.op for row in working)
     said = main.op + (f" ×{same}" if same > 1 else "")

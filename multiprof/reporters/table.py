@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multiprof.reporters import outline, summary, text
+from multiprof.reporters import outline, summary
 from multiprof.reporters.outline import Node
-from multiprof.reporters.text import Column, Terminal
+from multiprof.reporters.tables import Column, facts, table
+from multiprof.reporters.text import Terminal
 
 if TYPE_CHECKING:
     from multiprof.report import Report
@@ -46,34 +47,34 @@ def render(
     rows = rows[: len(rows) - cut]
     columns = [
         Column("Layer"),
-        Column("Op", drop=1, most=20),
+        Column(outline.kind_title(report), drop=1, most=20),
         Column("Input", drop=4),
         Column("Output", drop=3),
         Column("Kernel", drop=5),
-        Column("Parameters", "r"),
-        Column("MACs", "r"),
-        *([Column(EXTRA[sort], "r")] if sort in EXTRA else []),
-        Column("Share", "r", drop=2),
+        Column("Parameters", "right"),
+        Column("MACs", "right"),
+        *([Column(EXTRA[sort], "right")] if sort in EXTRA else []),
+        Column("Share", "right", drop=2),
     ]
     cells = [_cells(report, name, node, sort) for name, node in rows]
-    lines = [terminal.cell(summary.heading(report)), "", *text.table(columns, cells, terminal)]
+    lines = [terminal.cell(summary.heading(report)), "", *table(columns, cells, terminal)]
     if cut:
         lines.append(terminal.cell(f"… and {more}"))
     lines += [
         "",
-        *text.facts(summary.totals(report), terminal),
+        *facts(summary.totals(report), terminal),
         "",
-        *text.facts([*summary.notes(report), *unlisted], terminal),
+        *facts([*summary.notes(report), *unlisted], terminal),
     ]
     if report.warnings:
-        lines += ["", *text.facts((("Warning", warning) for warning in report.warnings), terminal)]
+        lines += ["", *facts((("Warning", warning) for warning in report.warnings), terminal)]
     return "\n".join(lines) + "\n"
 
 
 def _cells(report: Report, name: str, node: Node, sort: str | None) -> list[str]:
     return [
         name,
-        outline.op(node),
+        outline.kind(report, node),
         outline.input_shape(report, node),
         outline.output_shape(node),
         outline.kernel(node),

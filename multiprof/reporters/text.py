@@ -1,13 +1,11 @@
-"""Text for terminals and files: safe cells, columns that line up, numbers with units."""
+"""Text for terminals and files: safe cells, numbers with units."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 
 # What a terminal without these characters shows instead.
 _PLAIN = str.maketrans(
@@ -17,8 +15,6 @@ _PLAIN = str.maketrans(
     }
 )  # fmt: skip
 _GLYPHS = "├└│─×·…≥–"
-_GAP = "  "  # between two columns
-NARROWEST = 12  # columns that are left of a name, whatever the terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,81 +52,6 @@ def clean(text: str) -> str:
     if text.isprintable():  # false for control, format, surrogate and separator characters other than the space
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def columns_of(text: str) -> int:
-    """How many terminal columns ``text`` takes: wide East Asian characters take two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def clip(text: str, width: int, mark: str = "…") -> str:
-    """``text`` in at most ``width`` columns; what is cut off is replaced by ``mark``."""
-    if columns_of(text) <= width:
-        return text
-    kept = ""
-    for character in text:
-        if columns_of(kept + character) > width - len(mark):
-            break
-        kept += character
-    return kept + mark
-
-
-def pad(text: str, width: int, align: str) -> str:
-    """``text`` filled up to ``width`` columns; ``align`` is ``l`` or ``r``."""
-    space = " " * (width - columns_of(text))
-    return space + text if align == "r" else text + space
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table: its title, ``l`` or ``r``, how dispensable it is (0: never left out), and the most columns
-    it takes where the width is limited (0: as many as its texts)."""
-
-    title: str
-    align: str = "l"
-    drop: int = 0
-    most: int = 0
-
-
-def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], terminal: Terminal) -> list[str]:
-    """Lines of a table. Too wide for the terminal, it loses its dispensable columns, the most dispensable first; then
-    its first column is clipped, down to `NARROWEST`."""
-    cells = [[terminal.cell(value) for value in row] for row in rows]
-    titles = [terminal.cell(column.title) for column in columns]
-    widths = [max(map(columns_of, values)) for values in zip(titles, *cells, strict=True)]
-    shown = list(range(len(columns)))
-    if terminal.width is not None:
-        widths = [min(width, column.most or width) for width, column in zip(widths, columns, strict=True)]
-        for unwanted in sorted((i for i in shown if columns[i].drop), key=lambda i: -columns[i].drop):
-            if _total(shown, widths) - max(0, widths[0] - 2 * NARROWEST) > terminal.width:
-                shown.remove(unwanted)
-        widths[0] = max(min(widths[0], NARROWEST), widths[0] - max(0, _total(shown, widths) - terminal.width))
-    mark = terminal.cell("…")
-    lines = []
-    for row in [titles, *cells]:
-        fitted = (pad(clip(row[i], widths[i], mark), widths[i], columns[i].align) for i in shown)
-        lines.append(_GAP.join(fitted).rstrip())
-    lines.insert(1, terminal.cell("─") * _total(shown, widths))
-    return lines
-
-
-def _total(shown: Sequence[int], widths: Sequence[int]) -> int:
-    return sum(widths[i] for i in shown) + len(_GAP) * (len(shown) - 1)
-
-
-def facts(pairs: Iterable[tuple[str, str]], terminal: Terminal) -> list[str]:
-    """Lines of ``label  text``, the texts aligned and wrapped; an empty label continues the one above."""
-    known = [(terminal.cell(label), terminal.cell(text)) for label, text in pairs]
-    left = max((columns_of(label) for label, _ in known), default=0)
-    width = max(20, terminal.width - left - len(_GAP)) if terminal.width else None
-    lines = []
-    for label, text in known:
-        parts = wrap(text, width, break_long_words=False, break_on_hyphens=False) if width else [text]
-        for number, part in enumerate(parts or [""]):
-            lines.append((pad("" if number else label, left, "l") + _GAP + part).rstrip())
-    return lines
 
 
 def count(value: int | None) -> str:

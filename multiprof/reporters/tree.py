@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiprof.reporters import outline, summary, text
-from multiprof.reporters.text import Column, Terminal
+from multiprof.reporters.tables import Column, facts, table
+from multiprof.reporters.text import Terminal
 
 if TYPE_CHECKING:
     from multiprof.layer_report import Total
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("Module"),
-    Column("Layers", "r", drop=3),
-    Column("Parameters", "r"),
-    Column("MACs", "r"),
-    Column("FLOPs", "r", drop=1),
-    Column("Bytes moved", "r", drop=4),
-    Column("Share", "r", drop=2),
+    Column("Layers", "right", drop=3),
+    Column("Parameters", "right"),
+    Column("MACs", "right"),
+    Column("FLOPs", "right", drop=1),
+    Column("Bytes moved", "right", drop=4),
+    Column("Share", "right", drop=2),
 )
+CLASS = Column("Class", drop=5, most=20)  # where the reader of the model knows them
 
 
 def render(
@@ -40,21 +42,29 @@ def render(
     if sort is not None:
         for paths in children.values():
             _sort(paths, modules, sort)
-    cells = [_cells(report.name, report.total, report.macs)]
+    classes = outline.classes(report)
+    columns = [COLUMNS[0], CLASS, *COLUMNS[1:]] if classes else COLUMNS
+    cells: list[list[str]] = []
+
+    def add(name: str, path: str, total: Total) -> None:
+        first, *rest = _cells(name, total, report.macs)
+        cells.append([first, *([outline.class_of(report, path, name)] if classes else []), *rest])
+
+    add(report.name, "", report.total)
 
     def hang(parent: str, before: str, levels: int) -> None:
         paths = children.get(parent, []) if levels else []
         for path in paths:
             last = path == paths[-1]
             name = f"{before}{'└─' if last else '├─'} {path.rpartition('.')[2]}"
-            cells.append(_cells(name, modules[path], report.macs))
+            add(name, path, modules[path])
             hang(path, f"{before}{'   ' if last else '│  '}", levels - 1)
 
     hang("", "", outline.DEPTH if depth is None else depth)
-    lines = [terminal.cell(summary.heading(report)), "", *text.table(COLUMNS, cells, terminal)]
-    lines += ["", *text.facts(summary.notes(report), terminal)]
+    lines = [terminal.cell(summary.heading(report)), "", *table(columns, cells, terminal)]
+    lines += ["", *facts(summary.notes(report), terminal)]
     if report.warnings:
-        lines += ["", *text.facts((("Warning", warning) for warning in report.warnings), terminal)]
+        lines += ["", *facts((("Warning", warning) for warning in report.warnings), terminal)]
     return "\n".join(lines) + "\n"
 
 

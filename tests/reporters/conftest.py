@@ -36,7 +36,11 @@ def conv(channels: int, out: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def make(*, full: bool = True) -> Report:
+# The classes of the modules that an adapter saw running; containers that are never called have none.
+CLASSES = {"": "Net", "stem": "Stem", "stem.conv": "Conv2d", "body.0": "Block", "body.1": "TiedBlock", "head": "Linear"}
+
+
+def make(*, full: bool = True, classes: dict[str, str] | None = None) -> Report:
     """x 2×3×8×8 → stem (conv 3×3/2 to 4 channels, folded norm, relu) → flatten → body.0 (linear 64 → 10, relu),
     body.1 (linear 10 → 10 twice with one weight), add → head (linear 10 → 5); ``full`` adds an op nobody knows."""
     b = Builder()
@@ -74,6 +78,8 @@ def make(*, full: bool = True) -> Report:
     )
     b.weight("spare.weight", (3, 3))
     metadata = {"framework_version": "7.5", "rung": "by the book", "batch": True}
+    if classes is not None:
+        metadata["modules"] = classes
     graph = Graph("Net", "toy", (b.x,), (b.current,), tuple(b.layers), b.parameters, {}, metadata)
     for apply in passes.default_passes:
         graph = apply(graph)
@@ -96,6 +102,12 @@ def report() -> Report:
 def whole() -> Report:
     """The same net without the unknown op and without a warning."""
     return make(full=False)
+
+
+@pytest.fixture
+def classified() -> Report:
+    """The same net from an adapter that knows the classes of its modules."""
+    return make(full=False, classes=CLASSES)
 
 
 @pytest.fixture

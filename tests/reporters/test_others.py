@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_tree_depth_and_sort(whole):
     assert names() == ["stem", "conv", "norm", "act", "body", "0", "fc", "1", "fc", "head"]
 
 
+def test_tree_and_markdown_show_the_classes_of_modules(classified):
+    lines = RENDER["tree"](classified, width=0, ascii=False).split("\n")
+    rows = [line.lstrip("├└│─ ").split() for line in [lines[2], *lines[4 : lines.index("", 4)]]]
+    words = {row[0]: row[1] for row in rows}
+    assert words["Module"] == "Class"
+    assert (words["stem"], words["1"], words["head"]) == ("Stem", "TiedBlock", "Linear")
+    assert words["Net"] == "11" and words["body"] == "6"  # no class: the number of layers follows
+    assert "| Layer | Type | Input |" in markdown(classified)
+    assert "| `body.0` | Block, 2 layers |" in markdown(classified)
+
+
 def test_tree_says_what_is_missing(report):
     text = RENDER["tree"](report, width=0, ascii=False)
     assert f"≥{MACS:,}" in text
@@ -112,29 +124,38 @@ def test_csv_cells_are_never_formulas(one_layer, evil):
     assert row["name"][0] in "'\\"  # quoted, or the control character written out
 
 
+def markdown(report, **options) -> str:
+    """The Markdown without the spaces that line its columns up."""
+    return re.sub(" +", " ", RENDER["md"](report, **options))
+
+
 def test_markdown_tables_are_whole(report):
-    text = RENDER["md"](report)
-    for block in text.strip().split("\n\n")[1:]:
-        assert len({line.count(" | ") for line in block.split("\n")}) == 1
-    assert f"| **Net** |  | 2×3×8×8 | 2×5 |  | 920 | ≥{MACS:,} | 100.0% |" in text
+    for block in RENDER["md"](report).strip().split("\n\n")[1:]:
+        lines = block.split("\n")
+        assert len({tuple(i for i, c in enumerate(line) if c == "|") for line in lines}) == 1  # also as plain text
+    text = markdown(report)
+    assert "| Layer | Op | Input | Output | Kernel | Parameters | MACs | Share |" in text
+    rule = next(line for line in text.split("\n") if line.startswith("|:-") and line.count("|") == 9)
+    assert [cell[-1] for cell in rule.strip("|").split("|")] == [*"-----", *":::"]  # numbers to the right
+    assert f"| **Net** | | 2×3×8×8 | 2×5 | | 920 | ≥{MACS:,} | 100.0% |" in text
     assert "| `body.0` | 2 layers |" in text
     assert "| Unsupported | toy.mystery: odd (no formula) |" in text
     assert "| Warning | mind the gap |" in text
 
 
 def test_markdown_takes_the_options_of_the_table(report):
-    assert "`body.0.fc`" in RENDER["md"](report, depth=3)
-    assert "`stem`" not in RENDER["md"](report, depth=0)
-    top = RENDER["md"](report, top=1)
+    assert "`body.0.fc`" in markdown(report, depth=3)
+    assert "`stem`" not in markdown(report, depth=0)
+    top = markdown(report, top=1)
     assert "`stem.conv`" in top and "`body.0.fc`" not in top
-    assert "| MACs | FLOPs | Share |" in RENDER["md"](report, sort="flops")
+    assert "| MACs | FLOPs | Share |" in markdown(report, sort="flops")
 
 
 def test_markdown_of_a_big_flat_net_is_cut_and_the_cut_is_told():
     specs = [TensorSpec((1, 2), "float32", f"t{i}") for i in range(501)]
     layers = [Layer(f"t{i + 1}", "relu", {"x": specs[i]}, {"y": specs[i + 1]}) for i in range(500)]
     report = engine.price(Graph("Net", "toy", (specs[0],), (specs[-1],), tuple(layers)), registry.build().formulas())
-    assert "| Cut | 201 more rows:" in RENDER["md"](report)
+    assert "| Cut | 201 more rows:" in markdown(report)
     assert len(RENDER["md"](report).split("\n\n")[2].strip().split("\n")) == 2 + 300
     assert len(RENDER["md"](report, depth=1).split("\n\n")[2].strip().split("\n")) == 2 + 501
 

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 import unicodedata
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,43 @@ def test_the_golden_rows_add_up(whole):
             assert sum(number(p[column]) for p in parts) + unused == number(values[column]), (name, column)
     shares = [float(values["Share"].rstrip("%")) for depth, _, values in table if depth == 1 and values["Share"]]
     assert abs(sum(shares) - 100) < 0.2
+
+
+def types(text: str) -> dict[str, str]:
+    """The second column by the name in the first."""
+    lines = text.split("\n")
+    rule = next(i for i, line in enumerate(lines) if line and set(line) == {"─"})
+    start, end = lines[rule - 1].index("Type"), lines[rule - 1].index("Input")
+    rows = lines[rule + 1 : lines.index("", rule)]
+    return {line[:start].strip("├└│─ "): line[start:end].strip() for line in rows}
+
+
+def test_the_classes_of_modules_where_they_are_known(classified):
+    assert types(render(classified, width=0, ascii=False, depth=2)) == {
+        "Net": "",  # the model's name is its class
+        "stem": "Stem",
+        "conv": "conv",  # a module that is one layer says what that does
+        "norm": "batch_norm",
+        "act": "relu",
+        "body": "",  # never called: a mere container
+        "0": "Block, 2 layers",
+        "1": "TiedBlock, linear ×2",
+        "add": "add",
+        "head": "linear",
+    }
+    deep = types(render(classified, width=0, ascii=False))
+    assert (deep["0"], deep["1"], deep["fc"]) == ("Block", "TiedBlock", "linear ×2")
+
+
+def test_a_module_of_several_operations_shows_its_class_before_them():
+    report = chain(["act", "act"], modules={"act": "Twice"})
+    assert types(render(report, width=0, ascii=False))["act"] == "Twice, relu ×2"
+    assert types(render(chain(["act"], modules={"act": "Once"}), width=0, ascii=False))["act"] == "relu"
+
+
+@pytest.mark.parametrize("nonsense", [None, [], "Net", 3])
+def test_what_a_file_says_of_classes_may_be_nonsense(nonsense):
+    assert "Op" in render(chain(["act"], modules=nonsense), width=0, ascii=False).split("\n")[2]
 
 
 def test_totals_are_exact_and_have_units(whole):
@@ -237,13 +275,13 @@ def test_loops_say_how_often_they_run():
         assert row.split()[-1] == flops
 
 
-def chain(scopes: list[str]) -> Report:
+def chain(scopes: list[str], **metadata: Any) -> Report:
     """A net of one relu per scope."""
     specs = [TensorSpec((1, 2), "float32", f"t{i}") for i in range(len(scopes) + 1)]
     layers = [
         Layer(f"t{i + 1}", "relu", {"x": specs[i]}, {"y": specs[i + 1]}, {}, scope) for i, scope in enumerate(scopes)
     ]
-    graph = Graph("Net", "toy", (specs[0],), (specs[-1],), tuple(layers))
+    graph = Graph("Net", "toy", (specs[0],), (specs[-1],), tuple(layers), metadata=metadata)
     return engine.price(graph, registry.build().formulas())
 
 
