@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -257,14 +258,32 @@ def test_python_m(site):
 # terminals
 
 
-def test_warnings_are_not_said_twice_on_a_terminal(site, monkeypatch, capsys):
-    arguments = ["analyze", "nets:net", "--input", "2x3", "--dim", "batch=9"]
+WARNED = ["analyze", "nets:net", "--input", "2x3", "--dim", "batch=9"]
+
+
+@pytest.mark.parametrize("columns", ["200", "30"])  # 30: the warning is broken over lines
+@pytest.mark.parametrize("format", ["table", "tree", "md"])
+def test_warnings_are_not_said_twice_on_a_terminal(site, monkeypatch, capsys, format, columns):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    assert main(arguments) == 0
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main([*WARNED, "--format", format]) == 0
     shown = capsys.readouterr()
-    assert "the batch is 9" in shown.out
-    assert "the batch is 9" not in shown.err
+    assert " ".join(re.sub(r"[\\|]", "", shown.out).split()).count("the batch is 9") == 1
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("more", [["--format", "csv"], ["-o", "r.txt"], ["-o", "r.csv"]])
+def test_what_the_terminal_does_not_show_is_said_on_stderr(site, monkeypatch, capsys, more):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert main([*WARNED, *more]) == 0
+    assert capsys.readouterr().err.count("multiprof: warning: the batch is 9") == 1
+
+
+def test_warnings_are_on_stderr_where_the_table_goes_elsewhere(cli):
+    code, out, err = cli(*WARNED)
+    assert code == 0
+    assert "the batch is 9" in out
+    assert err.count("multiprof: warning: the batch is 9") == 1
 
 
 def test_on_a_real_terminal_the_table_keeps_to_its_width(site):

@@ -144,9 +144,15 @@ def _write(output: Output, report: Report, options: dict[str, Any]) -> None:
 
 def _warn(args: argparse.Namespace, report: Report, shown: str) -> None:
     """The report's warnings on stderr, unless whoever sits before the terminal has just read them on stdout."""
+    seen = _letters(shown)
     for warning in report.warnings:
-        if not (sys.stdout.isatty() and warning in shown):
+        if not (sys.stdout.isatty() and _letters(warning) in seen):
             say(args, f"warning: {warning}")
+
+
+def _letters(text: str) -> str:
+    """What a text and the same text wrapped, escaped or in ASCII have in common."""
+    return "".join(character for character in text if character.isascii() and character.isalnum())
 
 
 def _verdict(args: argparse.Namespace, report: Report) -> int:
