@@ -303,9 +303,16 @@ class RandomTensors:
                 strides[i] = rng.choice((1, 2, 5, step))
         return torch.empty_strided(shape, strides, dtype=dtype, device=META)
 
+    def sample(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        """The first of several positions, as ``x[:, 0]`` is: contiguous where it is a single sample."""
+        if not shape:
+            return self.plain(shape, dtype)
+        return torch.empty((shape[0], self.rng.randint(1, 3), *shape[1:]), dtype=dtype, device=META)[:, 0]
+
     def tensor(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
-        """Plain in half of the cases, permuted or with any strides in the others."""
-        return self.rng.choice((self.plain, self.plain, self.permuted, self.strided))(shape, dtype)
+        """Plain in most of the cases, permuted, cut out or with any strides in the others."""
+        make = self.rng.choice((self.plain, self.plain, self.plain, self.permuted, self.sample, self.strided))
+        return make(shape, dtype)
 
 
 @pytest.fixture

@@ -169,3 +169,55 @@ def test_kernels_record_the_same_layers(compare_aten: Any) -> None:
     assert set(checked.ops) == {"split", "slice", "unfold"}
     assert checked.layers[1].attrs == {"index": ":, 0"}
     assert checked.layers[2].attrs == {"index": ":, :, 1:"}
+
+
+def through_a_view(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A write to row 0 of a tensor that is seen as a whole, flat, in two halves, and under a second object."""
+
+    def function(x: Any) -> Any:
+        base = x.clone()
+        flat, (upper, lower), same = base.view(-1), base.chunk(2), base.detach()
+        base[3].add_(1)  # a view that nobody holds afterwards
+        write(base[0])
+        return base, flat, upper, lower, same
+
+    return function
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda row: row.zero_(),
+        lambda row: row.copy_(torch.ones(3)),
+        lambda row: row.uniform_(),
+        lambda row: row.mul_(2),
+        lambda row: row[None].tril_(),
+        lambda row: row.__setitem__(slice(1, 2), 5),
+        lambda row: row[None].squeeze(0).detach().fill_(2),
+    ],
+)
+def test_a_write_through_a_view_renames_all_that_share_it(compare: Any, compare_aten: Any, write: Any) -> None:
+    for check in (compare, compare_aten):
+        checked = check(through_a_view(write), torch.empty(4, 3, device=META))
+        base, flat, upper, lower, same = (checked.specs[id(y)].name for y in checked.result)
+        last = checked.layers[-1]
+        outputs = [spec.name for spec in last.outputs.values()]
+        assert set(outputs) >= {base, flat, upper, lower, same}
+        assert len(set(outputs)) == len(outputs)  # every name is given once
+        for role, before, kind in last.aliases:
+            assert kind == "write"
+            assert last.inputs[before].name != last.outputs[role].name
+            if role != "y":
+                assert role == before
+                assert last.inputs[role].shape == last.outputs[role].shape
+
+
+def test_what_is_no_view_keeps_its_name(compare: Any) -> None:
+    def function(x: Any) -> Any:
+        base = x.clone()
+        copy, view = base.clone(), base[0]
+        view.zero_()
+        return copy
+
+    checked = compare(function, torch.empty(4, 3, device=META))
+    assert checked.specs[id(checked.result)].name == checked.layers[1].y.name
