@@ -17,8 +17,8 @@ let_pass(
     "Tensor.{}",
     "size dim ndimension numel nelement stride storage_offset element_size dim_order __len__ __hash__ __repr__ "
     "__format__ is_contiguous is_floating_point is_complex is_signed is_same_size is_set_to is_conj is_neg "
-    "is_inference is_shared is_pinned is_distributed is_coalesced _is_view dense_dim sparse_dim qscheme __setstate__ __reduce_ex__ "
-    "_nnz _dimI _dimV",
+    "is_inference is_shared is_pinned is_distributed is_coalesced _is_view dense_dim sparse_dim qscheme __setstate__ "
+    "__reduce_ex__ _nnz _dimI _dimV",
 )
 let_pass(
     "Tensor.{}.__get__",
