@@ -9,6 +9,7 @@ import torch
 
 from multiprof.adapters.torch.declared import Declarations, ModuleTree
 from multiprof.adapters.torch.mode import tensors_in
+from multiprof.adapters.torch.shortcuts import answer
 from multiprof.adapters.torch.tracer import Frame, Tracer
 
 _RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
@@ -45,7 +46,9 @@ class Scopes:
             frame = self._frame(module)
             frames.append(frame)
             try:
-                out = original(module, *args, **kwargs)
+                out = NotImplemented if frame.claimed else answer(self.tracer, module, args, kwargs)
+                if out is NotImplemented:
+                    out = original(module, *args, **kwargs)
             finally:
                 del frames[depth:]
             if frame.claimed:
@@ -92,7 +95,8 @@ class Scopes:
             candidate, n = f"{path}_{n}", n + 1
         first = len(self.tree.modules)
         self.tree.walk(module, candidate)
-        self.declarations.declare(self.tree.modules[first:], self.tree.paths)
+        with torch._C.DisableTorchFunction():  # a model is running: what is asked of its tensors here is not its doing
+            self.declarations.declare(self.tree.modules[first:], self.tree.paths)
         if self.tracer.frames[-1].module is not None:
             self.tracer.note(f"{candidate}: a module that the model does not register is used and counted")
         return candidate

@@ -417,5 +417,10 @@ class Tracer:
         self.undo.append(put_back)
 
     def rollback(self, mark: int) -> None:
-        """Forget the layers recorded since ``mark``: their rule gave up halfway."""
+        """Forget the layers recorded since ``mark``, and their names: their rule gave up halfway."""
+        frame = self.frames[-1]
+        for layer in self.layers[mark:]:
+            self.taken.pop(layer.name, None)
+            if layer.name == frame.label:
+                frame.used = False
         del self.layers[mark:]
