@@ -31,7 +31,7 @@ class Adapter:
 
     ``reader`` is ``module:function``. ``types`` are qualified class names (a subclass matches too); ``suffixes`` and
     ``magic`` (offset, bytes) recognise files. ``requires`` are the modules the reader imports, ``extra`` the extra of
-    the distribution that installs them. ``callables`` says that any callable belongs to it when its framework is loaded.
+    the distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded.
     """
 
     framework: str

@@ -1,7 +1,8 @@
 """The hooks of multiprof, and the two pluggy markers.
 
 A distribution takes part by naming a module under the entry-point group ``multiprof`` and writing any of these
-functions in it, each marked with ``@multiprof.hookimpl``. A hook takes nothing and returns values; order does not matter.
+functions in it, each marked with ``@multiprof.hookimpl``. A hook takes nothing and returns values; order does not
+matter.
 """
 
 from __future__ import annotations

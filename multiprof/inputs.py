@@ -59,7 +59,10 @@ def as_inputs(value: Any) -> Inputs | None:
         return value
     if isinstance(value, Mapping):
         if not all(isinstance(k, str) for k in value):
-            raise UsageError("inputs: a mapping gives keyword arguments, so its keys must be strings; a dict that is itself an argument goes into multiprof.Inputs({...})")
+            raise UsageError(
+                "inputs: a mapping gives keyword arguments, so its keys must be strings; "
+                "a dict that is itself an argument goes into multiprof.Inputs({...})"
+            )
         return Inputs(**value)
     if isinstance(value, list):
         if value and all(type(d) is int for d in value):
