@@ -111,7 +111,7 @@ CASES: dict[Any, tuple[tuple[str, ...], float]] = {
     images: (("concat", "pad"), 1.0),
     stack: (("stack", "concat", "reshape"), 0.97),
     pad: (("pad",), 0.5),
-    pad_with_itself: (("pad", "fill", "slice", "copy"), 0.5),
+    pad_with_itself: (("pad", "fill", "slice", "copy"), 0.95),
     repeat: (("repeat", "reshape", "expand", "copy"), 0.95),
 }
 

@@ -17,7 +17,6 @@ from multiprof.adapters.torch.rules._moves import (
     sizes,
     suggested_format,
 )
-from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.copies import copy_into
 from multiprof.adapters.torch.rules.shape import at_least
 from multiprof.adapters.torch.table import rule
@@ -143,12 +142,11 @@ def padded(t: Tracer, x: Tensor, amounts: Sequence[int], mode: str, value: Any) 
             if any(amounts) or not is_ordinary(x):
                 return NotImplemented
             y = t.new_strided(shape, x.stride(), x.dtype)
-        elif mode == "constant":
-            y = t.new_strided(shape, format_strides(shape, suggested_format(x)), x.dtype)
-        elif is_canonical(x):
-            y = t.new(shape, x.dtype)
         else:
-            return NotImplemented
+            layout = suggested_format(x)
+            if mode != "constant" and layout is not torch.contiguous_format:
+                return NotImplemented
+            y = t.new_strided(shape, format_strides(shape, layout), x.dtype)
     attrs: dict[str, Any] = {"padding": tuple(pairs), "mode": mode}
     if mode == "constant":
         attrs["value"] = 0 if value is None else value
