@@ -70,7 +70,7 @@ def existing_tensors(model: Any, modules: list[torch.nn.Module]) -> frozenset[in
             for item in items:
                 search(item, depth - 1)
 
-    functions = {type(module).forward for module in modules}
+    functions = {getattr(type(module), "forward", None) for module in modules}  # a scripted one's class has none
     for module in modules:
         for value in list(module.__dict__.values()):
             search(value, 3)
@@ -145,8 +145,8 @@ class Declarations:
             first.tied += (name,)
             return
         # Two tensor objects over one storage, as `b.weight.data = a.weight.data` makes them, are one weight.
-        # Meta and empty tensors have no address.
-        address = tensor.data_ptr() if type(tensor) in _PLAIN and not tensor.is_sparse else 0
+        # Meta, empty and sparse tensors have no address.
+        address = tensor.data_ptr() if type(tensor) in _PLAIN and tensor.layout is torch.strided else 0
         if address and address in self._by_address:
             for other, parameter in self._by_address[address]:
                 if other.shape == tensor.shape and other.stride() == tensor.stride() and other.dtype is tensor.dtype:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -103,7 +104,7 @@ class ShapeMode(TorchFunctionMode):
         lifted: dict[int, tuple[Tensor, Tensor]] = {}
 
         def lift(tensor: Tensor) -> Tensor:
-            if tensor.is_meta:
+            if tensor.is_meta or is_functorch_wrapped_tensor(tensor):  # what is wrapped is lifted beneath
                 return tensor
             if id(tensor) not in lifted:
                 lifted[id(tensor)] = tensor, self._lift(tensor)
@@ -242,6 +243,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its _
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tracer = tracer
+        self.lift = ShapeMode(tracer)._lift
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -251,6 +253,9 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its _
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tracer = self.tracer
+        mixed = [t.is_meta for t in tensors_in((args, kwargs))]
+        if any(mixed) and not all(mixed):  # the weights of scripted modules and functorch's closures come in unlifted
+            args, kwargs = map_tensors(self.lift, args), map_tensors(self.lift, kwargs)
         out = func(*args, **kwargs)
         tracer.kernel_calls += 1
         record(tracer, f"{func.namespace}.{func._opname}", func, args, kwargs, out)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 import traceback
 import warnings
+from collections.abc import Generator
 from contextlib import ExitStack
+from threading import RLock
 from typing import Any
 
 import torch
@@ -18,6 +21,7 @@ from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
+from multiprof.adapters.torch.scripted import ScriptedCalls
 from multiprof.adapters.torch.state import GlobalState, ModelState, spare_buffers
 from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
 from multiprof.errors import InputsError, ModelError, MultiprofError
@@ -27,6 +31,10 @@ from multiprof.ir import Graph
 RULES_RUNG = "shapes by rule"
 KERNEL_RUNG = "shapes by rule and by torch's meta kernels"
 REAL_RUNG = "run for real"
+
+# A trace stands in front of nn.Module.__call__, turns the model to inference and puts back the process's generators of
+# random numbers: two at once would undo each other. The same thread may analyse while it is being analysed.
+_one_at_a_time = RLock()
 
 
 def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Any, options: ReadOptions) -> Graph:
@@ -39,11 +47,16 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
         raise InputsError(
             "a PyTorch model does not carry its input shapes: give inputs, e.g. (1, 3, 224, 224) or --input 1x3x224x224"
         )
-    model = _original(model)
+    with _one_at_a_time:
+        return _read(_original(model), inputs, leaves)
+
+
+def _read(model: Any, inputs: Inputs, leaves: frozenset[str]) -> Graph:
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError("a TorchScript module hides its operations from this reader: give the original nn.Module")
     tree = ModuleTree(model)
     state = ModelState(tree.modules, tree.holders)
+    scripted = [m for m in tree.modules if isinstance(m, torch.jit.ScriptModule) and m.training]
     process = GlobalState()
     try:
         if tree.lazy:
@@ -51,7 +64,9 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
         for module in tree.modules:
             # Not .eval(): models override train() (to merge adapters, to freeze norms), and that would change them.
             module.__dict__["training"] = False
-        was_training = state.training_modes()
+        for module in scripted:
+            module.training = False
+        was_training = state.training_modes() or bool(scripted)
         try:
             return _Reading(model, tree, inputs, leaves, real=False).run(was_training)
         except _RunForReal as reason:
@@ -61,6 +76,8 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
             return _Reading(model, tree, inputs, leaves, real=True, why=str(reason)).run(was_training)
     finally:
         state.restore()
+        for module in scripted:
+            module.training = True
         process.restore()
 
 
@@ -139,8 +156,11 @@ class _Reading:
                     # Under `with torch.device("meta")` the small tensors whose values are kept would have none.
                     stack.enter_context(self.tracer.device)
                 stack.enter_context(self.scopes)
-                stack.enter_context(ShapeMode(tracer))
+                mode = stack.enter_context(ShapeMode(tracer))
+                stack.enter_context(ScriptedCalls(mode))
                 result = self.model(*args, **kwargs)
+                if isinstance(result, Generator):  # computes nothing before it is asked
+                    result = list(result)
         except MultiprofError:
             raise
         except Exception as error:
@@ -155,7 +175,7 @@ class _Reading:
             raise _RunForReal(f"{_first_line(error)}{_place(error)}") from error
         where = _place(error)
         text = _first_line(error)
-        scope = self.tracer.frames[-1].scope
+        scope = self.scopes.failed[1] if self.scopes.failed[0] is error else ""
         inside = f" in module {scope!r}" if scope else ""
         kind = InputsError if _blames_inputs(error) else ModelError
         raise kind(
@@ -242,6 +262,8 @@ def _eager_stance() -> Any:
     return stack
 
 
+_NOT_THE_USERS = (os.path.join(os.path.dirname(torch.__file__), ""), os.path.join(os.path.dirname(__file__), ""))
+
 _LONG = 200  # characters of an error that are quoted
 
 # What torch says when a value is asked of a tensor that has only a shape.
@@ -258,6 +280,7 @@ _NO_VALUE = (
     "data-independent implementation does not exist",
     "device_type=meta",
     "FakeTensor",
+    "does not require grad",  # a gradient inside the forward: no shape rule builds the graph for it
 )
 
 
@@ -286,6 +309,6 @@ def _place(error: Exception) -> str:
     """Where the user's own code raised: the innermost frame outside torch and multiprof."""
     place = ""
     for frame in traceback.extract_tb(error.__traceback__):
-        if "/torch/" not in frame.filename and "/multiprof/adapters/" not in frame.filename:
+        if not frame.filename.startswith(_NOT_THE_USERS):
             place = f" at {frame.filename}:{frame.lineno}"
     return place

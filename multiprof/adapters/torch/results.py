@@ -27,6 +27,12 @@ def _collect(value: Any, found: dict[int, torch.Tensor], depth: int) -> None:
     elif isinstance(value, (tuple, list, set)):
         for item in value:
             _collect(item, found, depth - 1)
-    elif hasattr(value, "__dict__"):
-        for item in vars(value).values():
+    else:
+        slots = [name for kind in type(value).__mro__ for name in _names(kind.__dict__.get("__slots__", ()))]
+        kept = [getattr(value, name, None) for name in slots if not name.startswith("__")]
+        for item in (*kept, *getattr(value, "__dict__", {}).values()):
             _collect(item, found, depth - 1)
+
+
+def _names(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)

@@ -11,6 +11,7 @@ from multiprof.adapters.torch.declared import Declarations, ModuleTree
 from multiprof.adapters.torch.mode import tensors_in
 from multiprof.adapters.torch.shortcuts import answer
 from multiprof.adapters.torch.tracer import Frame, Tracer
+from multiprof.ir import VIEW, WRITE, TensorSpec
 
 _RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
 
@@ -33,6 +34,7 @@ class Scopes:
         self.calls: dict[int, int] = {}
         self.kinds: dict[type, tuple[bool, str]] = {}  # class -> does it name its layer, the name it is claimed by
         self.classes: dict[str, str] = {}
+        self.failed: tuple[Exception | None, str] = (None, "")  # what was raised, and the path of the module
 
     def __enter__(self) -> Scopes:
         original = self._original = torch.nn.Module.__call__
@@ -45,14 +47,19 @@ class Scopes:
             depth = len(frames)
             frame = self._frame(module)
             frames.append(frame)
+            before = self._known((args, kwargs)) if frame.claimed else []
             try:
                 out = NotImplemented if frame.claimed else answer(self.tracer, module, args, kwargs)
                 if out is NotImplemented:
                     out = original(module, *args, **kwargs)
+            except Exception as error:
+                if self.failed[0] is not error:  # the innermost module is the one to name
+                    self.failed = error, frame.scope
+                raise
             finally:
                 del frames[depth:]
             if frame.claimed:
-                self._claim(frame, args, kwargs, out)
+                self._claim(frame, before, out)
             return out
 
         torch.nn.Module.__call__ = call  # type: ignore[method-assign]  # put back on exit
@@ -93,30 +100,45 @@ class Scopes:
         candidate, n = path, 1
         while candidate in used:
             candidate, n = f"{path}_{n}", n + 1
-        first = len(self.tree.modules)
+        first, declared = len(self.tree.modules), len(self.tracer.parameters)
         self.tree.walk(module, candidate)
         with torch._C.DisableTorchFunction():  # a model is running: what is asked of its tensors here is not its doing
             self.declarations.declare(self.tree.modules[first:], self.tree.paths)
-        if self.tracer.frames[-1].module is not None:
+        if self.tracer.frames[-1].module is not None and len(self.tracer.parameters) > declared:
             self.tracer.note(f"{candidate}: a module that the model does not register is used and counted")
         return candidate
 
-    def _claim(self, frame: Frame, args: Any, kwargs: Any, out: Any) -> None:
-        """Replace what the module recorded by one layer: tensor arguments, own parameters, results."""
+    def _known(self, arguments: Any) -> list[tuple[torch.Tensor, TensorSpec]]:
+        """The tensors among the arguments and what each is called now."""
+        tracer = self.tracer
+        tensors = [tracer.twins.get(id(t), t) for t in tensors_in(arguments)]
+        return [(tensor, tracer.spec(tensor)) for tensor in {id(t): t for t in tensors}.values()]
+
+    def _claim(self, frame: Frame, given: list[tuple[torch.Tensor, TensorSpec]], out: Any) -> None:
+        """Replace what the module recorded by one layer: tensor arguments, own parameters, results.
+
+        An argument that the module wrote to is a result as well.
+        """
         tracer = self.tracer
         inner = tracer.layers[frame.start :]
         made = {spec.name for layer in inner for spec in layer.outputs.values()}
         tracer.rollback(frame.start)
+        results = {id(t): t for t in (tracer.twins.get(id(t), t) for t in tensors_in(out))}
+        roles = {key: "y" if len(results) == 1 else f"y{i}" for i, key in enumerate(results)}
         inputs: dict[str, torch.Tensor | None] = {}
-        given = tensors_in((args, kwargs))
-        for i, tensor in enumerate(given):
-            tensor = tracer.twins.get(id(tensor), tensor)
-            if tracer.specs.get(id(tensor)) is None or tracer.spec(tensor).name not in made:
-                inputs[f"x{i}"] = tensor
+        outputs = {roles[key]: tensor for key, tensor in results.items()}
+        aliases: list[tuple[str, str, str]] = []
+        for i, (tensor, before) in enumerate(given):
+            inputs[f"x{i}"] = tensor
+            if tracer.spec(tensor).name != before.name:
+                role = roles.get(id(tensor), f"x{i}_out")
+                outputs[role] = tensor
+                aliases.append((role, f"x{i}", WRITE))
+                tracer.specs[id(tensor)] = before  # until the layer is emitted, which names it anew
+            elif id(tensor) in results:  # handed through
+                aliases.append((roles[id(tensor)], f"x{i}", VIEW))
         for name, parameter in frame.module.named_parameters():
             inputs[name] = parameter
-        results = [tracer.twins.get(id(t), t) for t in tensors_in(out)]
-        outputs = {"y" if len(results) == 1 else f"y{i}": t for i, t in enumerate(results)}
         kind = type(frame.module)
         tracer.source = kind.__name__
         attrs = {
@@ -125,7 +147,7 @@ class Scopes:
             if type(value) in (bool, int, float, str) and not name.startswith("_") and name != "training"
         }
         tracer.frames.append(Frame(frame.module, frame.scope, frame.label, True))
-        tracer.emit(frame.claimed, inputs, outputs, attrs)
+        tracer.emit(frame.claimed, inputs, outputs, attrs, "", tuple(aliases))
         tracer.frames.pop()
         # What the module keeps beside its results (a cache) has no layer any more; a later use must not vanish.
         for key in [key for key, spec in tracer.specs.items() if spec.name in made]:

@@ -140,6 +140,8 @@ def spare_buffers(modules: Iterable[torch.nn.Module]) -> None:
         return copies[id(tensor)]
 
     for module in modules:
+        if isinstance(module, torch.jit.ScriptModule):  # its buffers are not Python's to replace
+            continue
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = copy_of(buffer)

@@ -14,6 +14,7 @@ from multiprof.ir import ALIAS_ROLE, CONSTANT, VIEW, WRITE, Layer, Parameter, Te
 META = torch.device("meta")
 _empty = torch.empty
 _empty_strided = torch.empty_strided
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 # References to a traced tensor that are ours: the list that keeps it alive, the family list, the loop variable and
 # getrefcount's own argument. More means that the model still holds it.
@@ -22,6 +23,10 @@ _OUR_REFERENCES = 4
 
 class ValueNeededError(Exception):
     """A rule needs the values of a tensor of which only the shape is known: the model has to run for real."""
+
+
+class WrappedError(Exception):
+    """A tensor under ``vmap`` or ``grad`` lacks dimensions: only the operators beneath have the true shapes."""
 
 
 class RefusedError(RuntimeError):
@@ -185,10 +190,19 @@ class Tracer:
         twin = self.twins.get(id(tensor))
         if twin is not None:
             return self.spec(twin)
+        if _is_wrapped(tensor):
+            if self.real:
+                self.note("inside vmap or grad only one element's operations were seen: the count is too low")
+            else:
+                beneath = tensor
+                while _is_wrapped(beneath):
+                    beneath = torch._C._functorch.get_unwrapped(beneath)
+                if beneath.is_meta or id(beneath) in self.declared:
+                    raise WrappedError
         scope = self.frames[-1].scope
         if tensor.is_meta or isinstance(tensor, torch.nn.Parameter):
             original = self._original(tensor)
-            if original is not None:
+            if original is not None and id(original) in self.specs:  # not one whose layer a claim replaced
                 self.same(original, tensor)
                 return self.specs[id(tensor)]
         if isinstance(tensor, torch.nn.Parameter):
