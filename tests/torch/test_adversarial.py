@@ -413,3 +413,18 @@ def test_sparse_parameters_are_declared() -> None:
     for sparse in (torch.eye(8).to_sparse(), torch.eye(8).to_sparse_csr()):
         model = Net(lambda m, x: m.part(x), part=linear(), unused=nn.Parameter(sparse))
         assert multiprof.analyze(model, Inputs(X)).params == 72 + 64
+
+
+def test_weight_norm_only_prepares_a_weight() -> None:
+    model = nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 3), dim=0)
+    report = multiprof.analyze(model, X)
+    states = {layer.op: (layer.state, layer.layer.outputs["y"].shape) for layer in report.layers}
+    assert states == {
+        "norm": ("prepared", (6, 1, 1)),
+        "div": ("prepared", (6, 1, 1)),
+        "mul": ("prepared", (6, 4, 3)),
+        "conv": ("priced", (2, 6, 6)),
+    }
+    assert report.layers[0].layer.attrs == {"axis": (1, 2), "keepdim": True, "ord": 2}
+    assert report.macs == 2 * 6 * 6 * 4 * 3
+    assert report.params == 6 * 4 * 3 + 6 + 6

@@ -34,6 +34,7 @@ from multiprof.adapters.torch.rules import (
     ternary,
     transformer,
     views,
+    weight_norm,
 )
 
 __all__ = [
@@ -70,4 +71,5 @@ __all__ = [
     "ternary",
     "transformer",
     "views",
+    "weight_norm",
 ]
