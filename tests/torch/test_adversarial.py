@@ -428,3 +428,29 @@ def test_weight_norm_only_prepares_a_weight() -> None:
     assert report.layers[0].layer.attrs == {"axis": (1, 2), "keepdim": True, "ord": 2}
     assert report.macs == 2 * 6 * 6 * 4 * 3
     assert report.params == 6 * 4 * 3 + 6 + 6
+
+
+class Cache:
+    """A key-value cache as models grow it: lists of layers' tensors inside an object of the caller's."""
+
+    def __init__(self) -> None:
+        self.layers = [{"keys": torch.ones(2, 3, 8)}]
+        self.seen = 3
+
+
+def test_a_cache_given_as_an_argument_comes_back_as_it_was() -> None:
+    def forward(m: Any, x: torch.Tensor, cache: Cache) -> torch.Tensor:
+        entry = cache.layers[0]
+        entry["keys"] = torch.cat([entry["keys"], m.part(x)], 1)
+        cache.layers.append({"keys": x})
+        cache.seen += x.shape[1]
+        return x @ entry["keys"].mT
+
+    cache = Cache()
+    keys = cache.layers[0]["keys"]
+    for inputs in (Inputs(X, cache), Inputs(X, cache=cache)):
+        report = multiprof.analyze(Net(forward, part=linear()), inputs)
+        assert report.macs == LINEAR + 2 * 4 * (3 + 4) * 8
+        assert len(cache.layers) == 1
+        assert cache.layers[0]["keys"] is keys
+        assert cache.seen == 3

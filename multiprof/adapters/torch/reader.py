@@ -55,7 +55,8 @@ def _read(model: Any, inputs: Inputs, leaves: frozenset[str]) -> Graph:
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError("a TorchScript module hides its operations from this reader: give the original nn.Module")
     tree = ModuleTree(model)
-    state = ModelState(tree.modules, tree.holders)
+    # Arguments that are no tensors (a key-value cache) may change too, and are the caller's.
+    state = ModelState(tree.modules, (*tree.holders, *inputs.args, *inputs.kwargs.values()))
     scripted = [m for m in tree.modules if isinstance(m, torch.jit.ScriptModule) and m.training]
     process = GlobalState()
     try:
