@@ -97,12 +97,12 @@ def windows(r: Any) -> Any:
 
 
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {
-    flip: (("flip",), 0.6),
-    roll: (("roll",), 0.6),
+    flip: (("flip",), 0.5),
+    roll: (("roll",), 0.5),
     rot90: (("flip", "transpose", "copy"), 0.4),
-    triangle: (("triangle",), 0.7),
-    shuffle: (("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "reshape", "transpose", "copy"), 0.4),
-    windows: (("unfold", "fold"), 0.95),
+    triangle: (("triangle",), 0.6),
+    shuffle: (("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "reshape", "transpose", "copy"), 0.3),
+    windows: (("unfold", "fold"), 0.9),
 }
 
 

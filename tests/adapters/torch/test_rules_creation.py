@@ -127,9 +127,9 @@ def data(r: Any) -> Any:
 
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {
     factory: (("fill",), 1.0),
-    like: (("fill",), 0.85),
+    like: (("fill",), 0.7),
     new: (("fill",), 1.0),
-    progression: (("arange",), 0.97),
+    progression: (("arange",), 0.95),
     table: (("constant",), 1.0),
     data: (("constant",), 1.0),
 }

@@ -136,7 +136,7 @@ def masked_select(r: Any) -> Any:
 
 
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {
-    gather: (("gather", "expand", "remainder"), 0.65),
+    gather: (("gather", "expand", "remainder"), 0.6),
     scatter: (("scatter", "copy"), 0.5),
     along: (("index_put", "copy", "fill"), 0.35),
     put: (("index_put", "copy"), 0.6),

@@ -112,7 +112,7 @@ CASES: dict[Any, tuple[tuple[str, ...], float]] = {
     stack: (("stack", "concat", "reshape"), 0.97),
     pad: (("pad",), 0.5),
     pad_with_itself: (("pad", "fill", "slice", "copy"), 0.95),
-    repeat: (("repeat", "reshape", "expand", "copy"), 0.95),
+    repeat: (("repeat", "reshape", "expand", "copy"), 0.9),
 }
 
 
