@@ -253,6 +253,21 @@ def test_channels_last(function: Any, compare: Any, random_tensors: Any) -> None
 @pytest.mark.parametrize(
     "function",
     [
+        lambda x: F.max_pool1d(x, 2, return_indices=True),
+        lambda x: F.avg_pool1d(x, 2),
+        lambda x: F.adaptive_avg_pool1d(x, 1),
+        lambda x: F.adaptive_max_pool1d(x, 2),
+    ],
+)
+def test_transposed_signals(function: Any, compare: Any, random_tensors: Any) -> None:
+    """As transformers leave them: positions before channels in memory."""
+    for shape in ((2, 8, 3), (1, 4, 2), (4, 3)):
+        assert compare(function, random_tensors.plain(shape).transpose(-1, -2)).by_rule
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
         lambda x: F.max_pool2d(x, 0),
         lambda x: F.max_pool2d(x, 3, 0),
         lambda x: F.max_pool2d(x, 3, padding=2),

@@ -11,6 +11,7 @@ from multiprof.adapters.torch.rules._strides import (
     elementwise_strides,
     is_canonical,
     is_dense,
+    is_regular,
     settled_strides,
 )
 from multiprof.adapters.torch.tracer import META, Tracer
@@ -25,6 +26,7 @@ __all__ = [
     "elementwise_strides",
     "is_canonical",
     "is_dense",
+    "is_regular",
     "new_elementwise",
     "new_like",
     "new_solid",
@@ -36,6 +38,8 @@ __all__ = [
 ]
 
 Tensor = torch.Tensor
+
+_HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
 def as_tuple(value: Any, n: int) -> tuple[int, ...]:
@@ -75,7 +79,7 @@ def between(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
 
 def ambiguous(shape: Sequence[int]) -> bool:
     """Whether a contiguous tensor of this shape is channels-last as well, as (2, 8, 1, 1) is: then it has a choice."""
-    return len(shape) == 4 and (shape[1] == 1 or shape[2] * shape[3] == 1)
+    return len(shape) == 4 and (shape[1] < 2 or shape[2] * shape[3] < 2 or not shape[0])
 
 
 def new_like(t: Tracer, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -83,9 +87,9 @@ def new_like(t: Tracer, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     if t.forced is not None:
         return t.forced.pop(0)
     shape = x.shape
-    if x.is_contiguous() and (not ambiguous(shape) or is_canonical(x)):
+    if x.is_contiguous() and (not ambiguous(shape) or is_regular(x)):
         return t.new(shape, dtype or x.dtype)
-    return t.new_strided(shape, elementwise_strides([x], shape), dtype or x.dtype)
+    return new_elementwise(t, (x,), shape, dtype or x.dtype, True)
 
 
 def new_elementwise(
@@ -93,13 +97,18 @@ def new_elementwise(
 ) -> Tensor:
     """A result with the strides torch gives it; raises `Unsure` where they cannot be told.
 
-    ``single`` says that torch computes it by one kernel, on operands that need no conversion to another dtype.
+    ``single`` says that torch computes it by one kernel, on operands that need no conversion to another dtype. Half
+    precision is always converted: torch's meta kernels go by way of float32.
     """
     if t.forced is not None:
         return t.forced.pop(0)
-    if all(is_canonical(x) for x in operands):
+    if all(is_regular(x) for x in operands):
         return t.new(shape, dtype)
-    strides = elementwise_strides(operands, shape) if single else settled_strides(operands, shape)
+    strides: tuple[int, ...] | None
+    if single and not any(x.dtype in _HALVES for x in operands):
+        strides = elementwise_strides(operands, shape)
+    else:
+        strides = settled_strides(operands, shape)
     if strides is None:
         raise Unsure
     return t.new_strided(shape, strides, dtype)
@@ -112,7 +121,7 @@ def new_solid(t: Tracer, x: Tensor, shape: Sequence[int], dtype: torch.dtype) ->
     """
     if t.forced is not None:
         return t.forced.pop(0)
-    if x.is_contiguous() and not is_canonical(x):
+    if x.is_contiguous() and not is_regular(x):
         raise Unsure
     return t.new(shape, dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, as_tuple, is_canonical
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, as_tuple, is_regular
 from multiprof.adapters.torch.rules._moves import format_strides, suggested_format
 from multiprof.adapters.torch.rules._promotion import FLOATS
 from multiprof.adapters.torch.tracer import Tracer
@@ -35,17 +35,20 @@ def new_image(
     """A result that is channels last where ``x`` is, as ATen's kernels for a batch of images have it; else contiguous.
 
     ``volumes`` says that the kernel for volumes does the same.
-    Raises `Unsure` where a size of 1 leaves the memory order of ``x`` open, and for signals, which torch treats as
-    images of height 1.
+    A signal is to torch an image of height 1. Raises `Unsure` where a size of 1 leaves the memory order of ``x`` open.
     """
     if t.forced is not None:
         return t.forced.pop(0)
-    if is_canonical(x):
+    if is_regular(x):
         return t.new(shape, dtype)
-    if x.is_contiguous() or rank == 1:
+    if x.is_contiguous():
         raise Unsure
     if len(shape) == rank + 1 or (rank == 3 and not volumes):
         return t.new(shape, dtype)
+    if rank == 1:
+        order = suggested_format(torch.Tensor.unsqueeze(x, -2))
+        batch, channel, _, position = format_strides((*shape[:2], 1, shape[2]), order)
+        return t.new_strided(shape, (batch, channel, position), dtype)
     if x.shape[1] == 1:
         raise Unsure
     return t.new_strided(shape, format_strides(shape, suggested_format(x)), dtype)

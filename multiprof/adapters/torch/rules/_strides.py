@@ -29,6 +29,26 @@ def is_canonical(x: Tensor) -> bool:
     return (1 not in shape and 0 not in shape) or x.stride() == contiguous_strides(shape)
 
 
+def is_regular(x: Tensor) -> bool:
+    """Whether every chain of torch's kernels that computes new values gives a contiguous result with new strides.
+
+    So it is for the strides of a new tensor; larger ones along leading dimensions of size 1 change nothing, as
+    ``x[:, 0]`` of a single sample has them.
+    """
+    if not x.is_contiguous():
+        return False
+    shape = x.shape
+    if 1 not in shape and 0 not in shape:
+        return True
+    strides, expected = x.stride(), contiguous_strides(shape)
+    for i, size in enumerate(shape):
+        if size != 1:
+            return strides[i:] == expected[i:]
+        if strides[i] < expected[i] or (i and strides[i] > strides[i - 1]):
+            return False
+    return True
+
+
 def is_dense(x: Tensor) -> bool:
     """Non-overlapping and dense: some permutation of the dimensions is contiguous."""
     expected = 1

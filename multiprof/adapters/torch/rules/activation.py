@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isclose
 from typing import Any
 
+import torch
+
 from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, new_elementwise, normal_axis
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, number
 from multiprof.adapters.torch.rules._writing import check_writable
@@ -189,15 +191,14 @@ def glu(t: Tracer, input: Tensor, dim: int = -1) -> Any:
     shape = list(input.shape)
     if not shape or shape[axis] % 2:
         return NotImplemented
-    shape[axis] //= 2
+    size = shape[axis] = shape[axis] // 2
     if t.forced is not None:
         y = t.forced.pop(0)
-    elif input.dtype not in FLOATS or not input.is_contiguous() or 0 in shape:
+    elif input.dtype not in FLOATS:
         return NotImplemented
-    elif 1 in shape and (axis or shape[0] == 1):
-        return NotImplemented  # the halves are no contiguous tensors, and a size of 1 leaves a choice of strides
     else:
-        y = t.new(shape, input.dtype)
+        halves = [torch.Tensor.narrow(input, axis, start, size) for start in (0, size)]
+        y = new_elementwise(t, halves, tuple(shape), input.dtype, False)
     t.emit("glu", {"x": input}, {"y": y}, {"axis": axis})
     return y
 

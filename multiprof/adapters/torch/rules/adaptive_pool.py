@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_canonical
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_regular
 from multiprof.adapters.torch.rules._images import check_image, counts, data_format, new_image, resized
 from multiprof.adapters.torch.table import Rule, rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -29,7 +29,7 @@ def _adaptive(t: Tracer, rank: int, x: Tensor, output_size: Any) -> tuple[tuple[
 def _mean(rank: int) -> Rule:
     def apply(t: Tracer, input: Tensor, output_size: Any) -> Any:
         shape, attrs = _adaptive(t, rank, input, output_size)
-        if rank == 3 and t.forced is None and not is_canonical(input):
+        if rank == 3 and t.forced is None and not is_regular(input):
             return NotImplemented  # another kernel serves the size 1, with other strides
         y = new_image(t, rank, input, shape, input.dtype)
         t.emit("adaptive_avg_pool", {"x": input}, {"y": y}, attrs)

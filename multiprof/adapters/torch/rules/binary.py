@@ -6,7 +6,15 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, ambiguous, between, broadcast, new_elementwise
+from multiprof.adapters.torch.rules._common import (
+    Tensor,
+    Unsure,
+    ambiguous,
+    between,
+    broadcast,
+    is_canonical,
+    new_elementwise,
+)
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, INTEGERS, as_float, number, result_type
 from multiprof.adapters.torch.rules._writing import check_writable
 from multiprof.adapters.torch.table import Rule, rule
@@ -282,6 +290,8 @@ def power(t: Tracer, input: Any, exponent: Any) -> Any:
     if isinstance(exponent, Tensor) and isinstance(input, Tensor):
         return binary(t, "pow", input, exponent, NUMBER)
     inputs, attrs = _power(t, input, exponent)
+    if t.forced is None and attrs.get("exponent") in (0, 1) and not is_canonical(input):
+        return NotImplemented  # a copy, and a tensor of ones: these keep strides
     y = t.forced.pop(0) if t.forced is not None else _result(t, input, exponent, NUMBER, True)
     t.emit("pow", inputs, {"y": y}, attrs)
     return y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multiprof.adapters.torch.rules._common import Tensor, between, is_canonical
+from multiprof.adapters.torch.rules._common import Tensor, between, is_regular
 from multiprof.adapters.torch.rules._moves import Base
 from multiprof.adapters.torch.rules._promotion import FLOATS
 from multiprof.adapters.torch.rules._writing import check_writable
@@ -18,7 +18,7 @@ def _dropout(t: Tracer, x: Tensor, p: float, training: bool, inplace: bool) -> A
     if not training or p == 0 or x.numel() == 0:
         # torch returns x itself; a view of it stands in for it, so that the layer has an output of its own.
         return t.view("dropout", x, Base.detach(x), {"p": p})
-    if p == 1 or x.dtype not in FLOATS or not is_canonical(x):
+    if p == 1 or x.dtype not in FLOATS or not is_regular(x):
         return NotImplemented
     if inplace:
         check_writable(t, x, x.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, is_canonical, new_elementwise, new_solid
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, is_regular, new_elementwise, new_solid
 from multiprof.adapters.torch.rules._promotion import FLOATS, number
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -240,7 +240,7 @@ def rms_norm(
 ) -> Any:
     shape = _normalized(input, normalized_shape)
     _check(t, input, shape, weight)
-    if t.forced is None and not is_canonical(input):
+    if t.forced is None and not is_regular(input):
         return NotImplemented
     y = t.new(input.shape, input.dtype)
     attrs = {"eps": torch.finfo(input.dtype).eps if eps is None else eps, "normalized_size": prod(shape)}

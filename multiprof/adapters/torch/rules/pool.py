@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_canonical
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_regular
 from multiprof.adapters.torch.rules._images import check_image, counts, data_format, new_image, resized
 from multiprof.adapters.torch.table import Rule, rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -137,7 +137,7 @@ def _lp_pool(rank: int) -> Rule:
         t: Tracer, input: Tensor, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> Any:
         """One layer for the powers, the mean and the root of which torch makes it, or for the maximum of |x|."""
-        if type(norm_type) not in (int, float) or not norm_type or not is_canonical(input):
+        if type(norm_type) not in (int, float) or not norm_type or not is_regular(input):
             return NotImplemented
         finite = not isinf(norm_type)
         if type(kernel_size) is not int and (len(kernel_size) != rank or (rank == 1 and finite)):

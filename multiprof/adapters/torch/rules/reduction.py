@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_canonical, normal_axes, normal_axis
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, is_regular, normal_axes, normal_axis
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, INTEGERS, REAL, number
 from multiprof.adapters.torch.rules._writing import check_writable
 from multiprof.adapters.torch.rules.binary import ANY, binary
@@ -244,7 +244,7 @@ for _name, _op in (("var", "variance"), ("std", "std")):
 
 def _vector_norm(t: Tracer, x: Tensor, order: Any, dim: Any, keepdim: bool) -> Tensor:
     order = number(order)
-    if t.forced is None and 1 in x.shape and not is_canonical(x):
+    if t.forced is None and 1 in x.shape and not is_regular(x):
         raise Unsure  # along a size of 1 torch takes the absolute value, and keeps strides
     return _reduce(t, "norm", x, dim, keepdim, _floats(x), {"ord": order})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from multiprof.adapters.torch.rules._common import Tensor, is_canonical
+from multiprof.adapters.torch.rules._common import Tensor, is_regular
 from multiprof.adapters.torch.rules._images import check_image, new_image
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -60,7 +60,7 @@ def interpolate(
         return NotImplemented
     after, scales = made
     result = (*shape[:2], *after)
-    if is_canonical(input) or (rank == 3 and mode != "area" and not input.is_contiguous()):
+    if is_regular(input) or (rank == 3 and mode != "area" and not input.is_contiguous()):
         y = t.new(result, input.dtype)
     elif rank == 4 and max(after) > 1:
         y = new_image(t, 2, input, result, input.dtype)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, new_solid, normal_axis
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, is_regular, new_solid, normal_axis
 from multiprof.adapters.torch.rules._promotion import FLOATS
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -24,8 +24,10 @@ def _normalise(t: Tracer, op: str, x: Tensor, dim: Any, dtype: torch.dtype | Non
         y = t.forced.pop(0)
     elif op == "softmax":
         y = t.new(x.shape, result)  # contiguous, whatever the strides of x
-    else:
+    elif result is x.dtype or is_regular(x):
         y = new_solid(t, x, x.shape, result)
+    else:
+        raise Unsure  # the cast keeps some strides
     if result is not x.dtype and t.forced is None:
         cast = between(x.shape, result)
         t.emit("cast", {"x": x}, {"y": cast}, {"dtype": str(result).removeprefix("torch.")}, "cast")

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, broadcast, is_canonical, new_elementwise
+from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, broadcast, is_regular, new_elementwise
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, INTEGERS, number, result_type
 from multiprof.adapters.torch.rules._writing import check_writable
 from multiprof.adapters.torch.table import rule
@@ -59,7 +59,7 @@ def masked_fill(t: Tracer, input: Tensor, mask: Tensor, value: Any) -> Any:
     op, inputs, attrs = _fill(input, mask, value)
     shape = input.shape if t.forced is not None else broadcast(input.shape, mask.shape)
     # The result is contiguous, but where a size of 1 leaves a choice of strides it keeps an operand's.
-    if t.forced is None and 1 in shape and not (is_canonical(input) and is_canonical(mask)):
+    if t.forced is None and 1 in shape and not (is_regular(input) and is_regular(mask)):
         return NotImplemented
     y = t.new(shape, input.dtype)
     t.emit(op, inputs, {"y": y}, attrs)
