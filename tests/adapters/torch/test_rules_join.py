@@ -109,7 +109,7 @@ def repeat(r: Any) -> Any:
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {
     cat: (("concat",), 0.8),
     images: (("concat", "pad"), 1.0),
-    stack: (("stack", "concat", "reshape"), 0.97),
+    stack: (("stack", "concat", "reshape"), 0.8),
     pad: (("pad",), 0.5),
     pad_with_itself: (("pad", "fill", "slice", "copy"), 0.95),
     repeat: (("repeat", "reshape", "expand", "copy"), 0.9),

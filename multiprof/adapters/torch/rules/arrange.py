@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from multiprof.adapters.torch.rules._common import Tensor, as_tuple, normal_axes
-from multiprof.adapters.torch.rules._moves import Base, like, made, picked
+from multiprof.adapters.torch.rules._moves import Base, like, made
 from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
@@ -71,9 +71,9 @@ def roll(t: Tracer, input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     if not shift or (len(axes) != len(shift) and (axes or len(shift) != 1)):
         return NotImplemented
     axes = tuple([normal_axes((axis,), input.dim())[0] for axis in axes])  # none: the elements as one row
-    if not axes and t.forced is None and not is_canonical(input):
+    if t.forced is None and not is_canonical(input) and (not axes or 1 in input.shape):
         return NotImplemented
-    y = picked(t, input, input.shape)
+    y = t.new(input.shape, input.dtype)
     t.emit("roll", {"x": input}, {"y": y}, {"axis": axes, "shift": shift})
     return y
 
@@ -111,7 +111,7 @@ def _is_usual(x: Tensor) -> bool:
 @rule("torch.pixel_shuffle", aten="pixel_shuffle")
 def pixel_shuffle(t: Tracer, input: Tensor, upscale_factor: int) -> Any:
     r = upscale_factor
-    if input.dim() < 3 or r < 1 or input.shape[-3] % (r * r) or (t.forced is None and not _is_usual(input)):
+    if t.forced is None and (input.dim() < 3 or r < 1 or input.shape[-3] % (r * r) or not _is_usual(input)):
         return NotImplemented
     *batch, c, h, w = input.shape
     y = t.new((*batch, c // (r * r), h * r, w * r), input.dtype)
@@ -122,9 +122,9 @@ def pixel_shuffle(t: Tracer, input: Tensor, upscale_factor: int) -> Any:
 @rule("torch.pixel_unshuffle", aten="pixel_unshuffle")
 def pixel_unshuffle(t: Tracer, input: Tensor, downscale_factor: int) -> Any:
     r = downscale_factor
-    if input.dim() < 3 or r < 1 or input.shape[-2] % r or input.shape[-1] % r:
-        return NotImplemented
-    if t.forced is None and not _is_usual(input):
+    if t.forced is None and (
+        input.dim() < 3 or r < 1 or input.shape[-2] % r or input.shape[-1] % r or not _is_usual(input)
+    ):
         return NotImplemented
     *batch, c, h, w = input.shape
     y = t.new((*batch, c * r * r, h // r, w // r), input.dtype)

@@ -20,7 +20,7 @@ from multiprof.adapters.torch.tracer import META, Tracer
 
 
 def _axis(x: Tensor, dim: int) -> int:
-    return axis_of(dim, max(x.dim(), 1))
+    return axis_of(dim, x.dim()) if x.dim() else 0
 
 
 def _fits(x: Tensor, index: Tensor, axis: int) -> bool:

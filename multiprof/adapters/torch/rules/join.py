@@ -17,6 +17,7 @@ from multiprof.adapters.torch.rules._moves import (
     sizes,
     suggested_format,
 )
+from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.rules.copies import copy_into
 from multiprof.adapters.torch.rules.shape import at_least
 from multiprof.adapters.torch.table import rule
@@ -34,7 +35,7 @@ def joined(t: Tracer, tensors: Sequence[Tensor], dim: int) -> Any:
     parts = [x for x in tensors if not _is_legacy_empty(x)] or tensors
     first = parts[0]
     rank = first.dim()
-    axis = axis_of(dim, rank)
+    axis = 0 if _is_legacy_empty(first) else axis_of(dim, rank)
     if t.forced is not None:
         y = t.forced.pop(0)
     else:
@@ -72,6 +73,8 @@ def stack(t: Tracer, tensors: Any, dim: int = 0) -> Any:
     axis = axis_of(dim, first.dim() + 1)
     if t.forced is None and any(x.shape != first.shape or x.dtype is not first.dtype for x in tensors):
         return NotImplemented
+    if t.forced is None and first.dim() in (3, 4) and not all(map(is_canonical, tensors)):
+        return NotImplemented  # may look as if channels were last
     shape = tuple(first.shape)
     y = t.new((*shape[:axis], len(tensors), *shape[axis:]), first.dtype)
     t.emit("stack", {f"x{i}": x for i, x in enumerate(tensors)}, {"y": y}, {"axis": axis})
