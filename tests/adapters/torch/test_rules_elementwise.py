@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -484,3 +486,34 @@ def test_ternary_operators_of_aten(compare_aten: Any, random_tensors: Any) -> No
     assert compare_aten(torch.add, x, x, alpha=2).layer.attrs == {"alpha": 2}
     assert compare_aten(torch.div, x, x, rounding_mode="floor").ops == ["floor_div"]
     assert compare_aten(torch.pow, 2, x).layer.attrs == {"base": 2}
+
+
+def test_rules_import_nothing() -> None:
+    """In a fresh process: neither torch._dynamo nor sympy, which together take a second."""
+    code = """
+import sys
+import torch
+import torch.nn.functional as F
+from multiprof.adapters.torch import rules
+from multiprof.adapters.torch.mode import ShapeMode
+from multiprof.adapters.torch.tracer import Tracer
+
+x, w = torch.empty(2, 4, 8, 8, device="meta"), torch.empty(4, device="meta")
+i, y = torch.empty(2, 3, dtype=torch.int64, device="meta"), torch.empty(2, 8, 8, 4, device="meta").permute(0, 3, 1, 2)
+tracer = Tracer(torch.device("cpu"), real=False)
+for tensor in (x, w, i, y):
+    tracer.give_input(tensor, "input")
+with torch.no_grad(), ShapeMode(tracer):
+    x + y, 1 - x, x * w[0], i / 2, i + 1.5, x**2, x.half() * x, (x < 0) & (y > 0), x.add_(1), x.clamp(0, 1)
+    torch.where(x > 0, x, 0.0), x.masked_fill(x > 0, 0.0), torch.lerp(x, x, 0.5), torch.nan_to_num(x)
+    F.relu(y), F.gelu(y), F.glu(y, 1), F.prelu(x, w), F.hardswish(x, inplace=True), F.softmax(y, -1), F.softmin(x, 1)
+    F.dropout(x), F.dropout(x, training=False), x.sum(1), x.mean((2, 3)), x.max(1), x.std(1), x.norm(), x.cumsum(1)
+    F.batch_norm(y, w, w, w, w), F.layer_norm(y.permute(0, 2, 3, 1), (4,)), F.group_norm(x, 2), F.rms_norm(x, (8,))
+    F.instance_norm(x), F.local_response_norm(x, 2), F.normalize(y), F.max_pool2d(y, 2), F.avg_pool2d(x, 2)
+    F.adaptive_avg_pool1d(i.float().unsqueeze(0).transpose(1, 2), 1), F.adaptive_avg_pool2d(y, 1), F.lp_pool2d(x, 2, 2)
+    F.interpolate(y, scale_factor=2, mode="bilinear"), F.embedding(i, torch.empty(10, 4, device="meta")), F.conv2d(y, x)
+assert tracer.kernel_calls == 0, tracer.kernel_calls
+assert not {"torch._dynamo", "sympy"} & set(sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -239,3 +239,25 @@ def test_operators_of_aten(compare_aten: Any, random_tensors: Any) -> None:
 )
 def test_bad_arguments(function: Any, compare: Any, random_tensors: Any) -> None:
     assert compare(function, random_tensors.plain((2, 4, 6, 8))).error is not None
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+def test_weight_norm(compare: Any, compare_aten: Any, random_tensors: Any) -> None:
+    rng = random_tensors.rng
+    for _ in range(100):
+        v = random_tensors.tensor(random_tensors.shape(rng.randint(1, 4), empty=0))
+        axis = rng.randrange(v.dim())
+        size = tuple(n if i == axis else 1 for i, n in enumerate(v.shape))
+        g = random_tensors.plain(size if rng.random() < 0.9 else (2,))
+        call = compare(torch._weight_norm, v, g, axis)
+        if call.by_rule:
+            assert call.ops == ["norm", "div", "mul"]
+            assert call.layers[0].attrs["axis"] == tuple(i for i in range(v.dim()) if i != axis)
+    v, g = random_tensors.plain((4, 3, 3)), random_tensors.plain((4, 1, 1))
+    assert compare(torch._weight_norm, v, g, 0).by_rule
+    assert compare_aten(torch._weight_norm, v, g, 0).ops == ["norm", "div", "mul"]
+    for wrap in (torch.nn.utils.weight_norm, torch.nn.utils.parametrizations.weight_norm):
+        module = wrap(torch.nn.Conv1d(3, 4, 3, device="meta"))
+        call = compare(module, random_tensors.plain((2, 3, 8)))
+        assert call.ops == ["norm", "div", "mul", "conv"]
+        assert call.layers[-1].inputs["weight"].name == call.layers[-2].y.name
