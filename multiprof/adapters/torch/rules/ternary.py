@@ -10,7 +10,9 @@ from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, broa
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, INTEGERS, number, result_type
 from multiprof.adapters.torch.rules._writing import check_writable
 from multiprof.adapters.torch.table import rule
-from multiprof.adapters.torch.tracer import Tracer
+from multiprof.adapters.torch.tracer import META, Tracer
+
+_SCALAR = torch.empty((), device=META)  # what torch makes of a number among the operands
 
 
 @rule("torch.where", aten="where")
@@ -27,10 +29,11 @@ def where(t: Tracer, condition: Tensor, input: Any, other: Any) -> Any:
     if t.forced is not None:
         y = t.forced.pop(0)
     else:
-        tensors = tuple(x for x in (condition, input, other) if isinstance(x, Tensor))
         dtype = result_type((input, other))
-        shape = broadcast(*(x.shape for x in tensors))
-        y = new_elementwise(t, tensors, shape, dtype, not attrs and input.dtype is dtype and other.dtype is dtype)
+        values = [x if isinstance(x, Tensor) else _SCALAR for x in (input, other)]
+        single = all(x is _SCALAR or x.dtype is dtype for x in values)
+        tensors = (condition, *values) if single else (condition, *(x for x in values if x is not _SCALAR))
+        y = new_elementwise(t, tensors, broadcast(*(x.shape for x in tensors)), dtype, single)
     t.emit("where", inputs, {"y": y}, attrs)
     return y
 
