@@ -19,7 +19,8 @@ def maybe(random_tensors: Any, size: tuple[int, ...], dtype: torch.dtype = FLOAT
         return None
     if rng.random() < 0.06:
         size = (*size[:-1], size[-1] + 1)
-    return torch.nn.Parameter(random_tensors.plain(size, HALF if rng.random() < 0.05 else dtype))
+    make = random_tensors.plain if rng.random() < 0.8 else random_tensors.strided
+    return torch.nn.Parameter(make(size, HALF if rng.random() < 0.05 else dtype))
 
 
 def images(random_tensors: Any) -> Any:

@@ -102,7 +102,10 @@ def new_elementwise(
     """
     if t.forced is not None:
         return t.forced.pop(0)
-    if all(is_regular(x) for x in operands):
+    for x in operands:
+        if not is_regular(x):
+            break
+    else:
         return t.new(shape, dtype)
     strides: tuple[int, ...] | None
     if single and not any(x.dtype in _HALVES for x in operands):

@@ -16,14 +16,16 @@ _Optional = Tensor | None
 
 
 def _check(t: Tracer, x: Tensor, shape: tuple[int, ...], *tensors: _Optional) -> None:
-    """Raise `Unsure` unless ``x`` is real and not empty, and weights and statistics are plain tensors of ``shape``."""
+    """Raise `Unsure` unless ``x`` is real and not empty, and weights and statistics have its dtype and this shape."""
     if t.forced is not None:
         return
     dtype = x.dtype
     if dtype not in FLOATS or 0 in x.shape:
         raise Unsure
     for tensor in tensors:
-        if tensor is not None and (tensor.dtype is not dtype or tensor.shape != shape or not tensor.is_contiguous()):
+        if tensor is None:
+            continue
+        if tensor.dtype is not dtype or tensor.shape != shape or (len(shape) > 1 and not is_regular(tensor)):
             raise Unsure
 
 
@@ -51,10 +53,10 @@ def _batch_norm(
         raise Unsure  # one value per channel has no variance
     y = new_elementwise(t, (x,), shape, x.dtype, False)
     attrs = {"eps": eps, "channels": channels, "batch_stats": bool(training)}
-    inputs = {"x": x, "weight": weight, "bias": bias}
     if not training:
-        t.emit("batch_norm", inputs | {"mean": mean, "var": var}, {"y": y}, attrs)
+        t.emit("batch_norm", {"x": x, "weight": weight, "bias": bias, "mean": mean, "var": var}, {"y": y}, attrs)
         return y
+    inputs = {"x": x, "weight": weight, "bias": bias}
     running = {"batch_mean": mean, "batch_var": var}
     moving = {role: (kept, between(kept.shape, kept.dtype)) for role, kept in running.items() if kept is not None}
     t.emit("batch_norm", inputs, {"y": y} | {role: batch for role, (_, batch) in moving.items()}, attrs)
