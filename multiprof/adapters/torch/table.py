@@ -104,7 +104,7 @@ def rule(*functions: str, aten: tuple[str, ...] | str = (), whole: bool = False)
                     raise AssertionError(f"two rules for {name}: {RULES[target].__name__}, {function.__name__}")
                 RULES[target] = function
         for name in (aten,) if isinstance(aten, str) else aten:
-            if name in ATEN:
+            if f"aten.{name}" in ATEN:
                 raise AssertionError(f"two rules for aten.{name}")
             ATEN[f"aten.{name}"] = function
             if whole:
