@@ -23,7 +23,7 @@ from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
 from multiprof.adapters.torch.scripted import ScriptedCalls
 from multiprof.adapters.torch.state import GlobalState, ModelState, spare_buffers
-from multiprof.adapters.torch.tracer import Tracer, ValueNeededError
+from multiprof.adapters.torch.tracer import RefusedError, Tracer, ValueNeededError
 from multiprof.errors import InputsError, ModelError, MultiprofError
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
@@ -179,8 +179,11 @@ class _Reading:
         scope = self.scopes.failed[1] if self.scopes.failed[0] is error else ""
         inside = f" in module {scope!r}" if scope else ""
         kind = InputsError if _blames_inputs(error) else ModelError
+        raised = (
+            "the model cannot run" if isinstance(error, RefusedError) else f"the model raised {type(error).__name__}"
+        )
         raise kind(
-            f"the model raised {type(error).__name__}{inside}{where}: {text} "
+            f"{raised}{inside}{where}: {text} "
             f"(inputs: {', '.join(f'{s.name} {list(s.shape)} {s.dtype}' for s in self.arguments.specs) or 'none'})"
         ) from error
 

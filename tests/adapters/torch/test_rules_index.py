@@ -10,6 +10,9 @@ import torch
 
 META = torch.device("meta")
 
+# Writes that combine values do arithmetic, for which the vocabulary has no op: they have no cost, and say so.
+SCATTER_REDUCE, INDEX_REDUCE = "torch.aten.scatter_reduce", "torch.aten.index_reduce"
+
 
 def ids(r: Any, x: Any, axis: int) -> Any:
     """Positions along an axis, as many or fewer along the others."""
@@ -137,9 +140,9 @@ def masked_select(r: Any) -> Any:
 
 CASES: dict[Any, tuple[tuple[str, ...], float]] = {
     gather: (("gather", "expand", "remainder"), 0.6),
-    scatter: (("scatter", "copy"), 0.5),
-    along: (("index_put", "copy", "fill"), 0.35),
-    put: (("index_put", "copy"), 0.6),
+    scatter: (("scatter", SCATTER_REDUCE, "copy"), 0.5),
+    along: (("index_put", INDEX_REDUCE, "copy", "fill"), 0.35),
+    put: (("index_put", INDEX_REDUCE, "copy"), 0.6),
     masked_select: (("index",), 1.0),
 }
 
@@ -158,15 +161,16 @@ WRITES: dict[str, tuple[Any, str, list[str], dict[str, Any]]] = {
     "scatter": (lambda x, i, v, s: x.scatter_(1, i, s), "scatter", ["x", "indices", "src"], {"axis": 1}),
     "scatter by value": (lambda x, i, v, s: x.scatter_(-2, i, 2), "scatter", ["x", "indices"], {"axis": 1, "value": 2}),
     "scatter_add": (
-        lambda x, i, v, s: x.scatter_add_(1, i, s), "scatter", ["x", "indices", "src"], {"axis": 1, "reduce": "sum"},
+        lambda x, i, v, s: x.scatter_add_(1, i, s),
+        SCATTER_REDUCE, ["x", "indices", "src"], {"axis": 1, "reduce": "sum"},
     ),
     "scatter_reduce": (
         lambda x, i, v, s: x.scatter_reduce_(1, i, s, "amax"),
-        "scatter", ["x", "indices", "src"], {"axis": 1, "reduce": "amax"},
+        SCATTER_REDUCE, ["x", "indices", "src"], {"axis": 1, "reduce": "amax"},
     ),
     "index_copy": (lambda x, i, v, s: x.index_copy_(1, v, s), "index_put", ["x", "x0", "src"], {"axes": (1,)}),
     "index_add": (
-        lambda x, i, v, s: x.index_add_(1, v, s), "index_put", ["x", "x0", "src"], {"axes": (1,), "reduce": "sum"},
+        lambda x, i, v, s: x.index_add_(1, v, s), INDEX_REDUCE, ["x", "x0", "src"], {"axes": (1,), "reduce": "sum"},
     ),
     "index_fill": (lambda x, i, v, s: x.index_fill_(1, v, 3), "index_put", ["x", "x0"], {"axes": (1,), "value": 3}),
     "index_put": (
