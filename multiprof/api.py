@@ -78,7 +78,7 @@ def analyze(
             trips=options.trips,
             tool={"name": "multiprof", "version": __version__},
             environment=_environment(graph),
-            model=_provenance(target.model),
+            model=_provenance(target.model, graph),
             warnings=warnings,
         )
 
@@ -224,11 +224,15 @@ def _platform() -> str:
     return platform.platform()
 
 
-def _provenance(model: Any) -> dict[str, Any]:
-    """Format and size of a file; a live object has neither."""
+def _provenance(model: Any, graph: Graph) -> dict[str, Any]:
+    """Format and size of a file; a live object has neither. An adapter that read several files says so itself."""
     if not isinstance(model, Path):
         return {}
-    return {"format": model.suffix.lstrip(".") or "directory", "file_bytes": _file_bytes(model)}
+    known = graph.metadata
+    return {
+        "format": known.get("format") or model.suffix.lstrip(".") or "directory",
+        "file_bytes": known.get("file_bytes") or _file_bytes(model),
+    }
 
 
 def _file_bytes(path: Path) -> int:

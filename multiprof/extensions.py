@@ -29,9 +29,10 @@ class Reader(Protocol):
 class Adapter:
     """What an adapter can read, as data: matching looks at these fields and `sys.modules`, and imports nothing.
 
-    ``reader`` is ``module:function``. ``types`` are qualified class names (a subclass matches too); ``suffixes`` and
-    ``magic`` (offset, bytes) recognise files. ``requires`` are the modules the reader imports, ``extra`` the extra of
-    the distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded.
+    ``reader`` is ``module:function``. ``types`` are qualified class names (a subclass matches too). A file is known by
+    what it begins with, ``magic`` (offset, bytes) or ``pattern`` (a regular expression over its first 4096 bytes), and
+    where that says nothing by ``suffixes``. ``requires`` are the modules the reader imports, ``extra`` the extra of the
+    distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded.
     """
 
     framework: str
@@ -39,6 +40,7 @@ class Adapter:
     types: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     magic: tuple[tuple[int, bytes], ...] = ()
+    pattern: bytes = b""
     requires: tuple[str, ...] = ()
     extra: str = ""
     callables: bool = False

@@ -158,7 +158,7 @@ def test_a_terminal_without_unicode(site, format):
         (("analyze",), "the following arguments are required: MODEL"),
         (("analyze", "gone.onnx"), "no such file: gone.onnx; give a model file, or file.py:callable"),
         (("analyze", "nets.py"), "nets.py is Python: say which model in it, as nets.py:callable"),
-        (("analyze", "notes.xyz"), "nothing here reads notes.xyz; known suffixes: .toy"),
+        (("analyze", "notes.xyz"), "nothing here reads notes.xyz; known suffixes: -symbol.json, .lite, .onnx"),
         (("analyze", "nets:nte"), "nets has no 'nte'; did you mean"),
         (("analyze", "nowhere:net"), "no module named 'nowhere' here"),
         (("analyze", "nets:net"), "a toy net needs an input: --input 2x3"),

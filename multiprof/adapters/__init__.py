@@ -18,6 +18,29 @@ ADAPTERS: tuple[Adapter, ...] = (
         extra="torch",
         callables=True,
     ),
+    Adapter(
+        "onnx",
+        "multiprof.adapters.onnx:read",
+        suffixes=(".onnx",),
+        # ONNX has no magic bytes: field 1 (the version of the format, below 128), then one of the model's other fields
+        pattern=rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42]",
+        requires=("onnx",),
+        extra="onnx",
+    ),
+    Adapter(
+        "tflite",
+        "multiprof.adapters.tflite:read",
+        suffixes=(".tflite", ".lite"),
+        magic=((4, b"TFL3"),),
+        requires=("tflite",),
+        extra="tflite",
+    ),
+    Adapter(
+        "mxnet",
+        "multiprof.adapters.mxnet:read",
+        suffixes=("-symbol.json", ".symbol.json"),
+        pattern=rb'\s*\{\s*"nodes"\s*:\s*\[\s*\{\s*"(op|name|param|attrs?|inputs|backward_source_id)"\s*:',
+    ),
 )
 
 

@@ -6,6 +6,7 @@ framework counts as loaded when it stands in `sys.modules`.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -16,6 +17,8 @@ from typing import Any
 
 from multiprof.errors import MissingDependencyError, ModelError, PluginError, UnknownFrameworkError, UsageError
 from multiprof.extensions import Adapter, Reader
+
+HEAD = 4096  # bytes of a file that are looked at to tell its format
 
 
 def find_adapter(model: Any, adapters: Sequence[Adapter], framework: str | None = None) -> Adapter:
@@ -55,26 +58,42 @@ def by_framework(framework: str, adapters: Sequence[Adapter]) -> Adapter:
     raise UnknownFrameworkError(f"unknown framework {framework!r}; {hint}")
 
 
-def match_file(path: Path, adapters: Iterable[Adapter]) -> list[Adapter]:
-    """The adapters for a file: those with the longest matching suffix, else those whose magic bytes it begins with.
+def match_file(path: Path, adapters: Sequence[Adapter]) -> list[Adapter]:
+    """The adapters for a file: those that know its beginning; among several, or with none, the longest suffix decides.
 
     Raises `ModelError` when it does not exist or cannot be read.
     """
     _check_exists(path)
+    known = _by_content(path, adapters)
+    if len(known) == 1:
+        return known
+    return _by_suffix(path, known or adapters) or known
+
+
+def _by_suffix(path: Path, adapters: Iterable[Adapter]) -> list[Adapter]:
     name = path.name.lower()
     fits = [(len(s), adapter) for adapter in adapters for s in adapter.suffixes if name.endswith(s.lower())]
-    if fits:
-        longest = max(length for length, _ in fits)
-        return _distinct(adapter for length, adapter in fits if length == longest)
+    longest = max((length for length, _ in fits), default=0)
+    return _distinct(adapter for length, adapter in fits if length == longest)
+
+
+def _by_content(path: Path, adapters: Iterable[Adapter]) -> list[Adapter]:
     if path.is_dir():
         return []
-    reach = max((offset + len(magic) for adapter in adapters for offset, magic in adapter.magic), default=0)
+    if not path.is_file():  # a pipe or a device would wait, or never end
+        raise ModelError(f"{path} is neither a file nor a folder")
     try:
         with path.open("rb") as file:
-            head = file.read(reach)
+            head = file.read(HEAD)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    return [a for a in adapters if any(head[offset : offset + len(magic)] == magic for offset, magic in a.magic)]
+    return [adapter for adapter in adapters if _begins_like(head, adapter)]
+
+
+def _begins_like(head: bytes, adapter: Adapter) -> bool:
+    if any(head[offset : offset + len(magic)] == magic for offset, magic in adapter.magic):
+        return True
+    return bool(adapter.pattern) and re.match(adapter.pattern, head) is not None
 
 
 def match_type(cls: type, adapters: Iterable[Adapter]) -> list[Adapter]:
@@ -120,7 +139,7 @@ def _check_exists(path: Path) -> None:
 
 def _check_kind(model: Any, adapter: Adapter, adapters: Sequence[Adapter]) -> None:
     """Refuse a file for an adapter that reads live models alone, and the other way round."""
-    files, live = bool(adapter.suffixes or adapter.magic), bool(adapter.types or adapter.callables)
+    files, live = bool(adapter.suffixes or adapter.magic or adapter.pattern), bool(adapter.types or adapter.callables)
     if isinstance(model, Path) and not files:
         _check_exists(model)
         if model.suffix == ".py":
