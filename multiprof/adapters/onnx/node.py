@@ -41,8 +41,8 @@ class Tensor:
 class Node:
     """One node, ready to be translated. A rule writes its layers with `layer`; every output must be written once.
 
-    ``inputs`` are the operands in ONNX's order, ``None`` where an optional one is absent; ``outputs`` likewise, with the
-    shapes inferred. ``attrs`` are decoded: int, float, str, lists of those, numpy arrays for tensors. ``version`` is
+    ``inputs`` are the operands in ONNX's order, ``None`` where an optional one is absent; ``outputs`` likewise, with
+    the shapes inferred. ``attrs`` are decoded: int, float, str, lists of those, numpy arrays. ``version`` is
     the opset version of the domain. ``scope`` is the module path as far as the node's name tells it.
     """
 
