@@ -1,7 +1,8 @@
-"""Which adapter reads a model: by class, suffix and magic bytes, without importing anything."""
+"""Which adapter reads a model: by class, by how a file begins, by suffix; nothing is imported to find out."""
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from pathlib import Path
@@ -99,24 +100,67 @@ def test_an_unknown_framework_gets_a_hint(given, hint):
         find_adapter(Base(), [BASE, DERIVED], given)
 
 
-def test_a_file_goes_by_its_longest_suffix_then_by_its_magic_bytes(tmp_path: Path):
+def test_a_file_goes_by_its_beginning_then_by_its_longest_suffix(tmp_path: Path):
     plain = Adapter("plain", "nowhere:read", suffixes=(".json",))
-    symbol = Adapter("symbol", "nowhere:read", suffixes=("-symbol.json",))
+    symbol = Adapter("symbol", "nowhere:read", suffixes=("-symbol.json",), pattern=rb'\s*\{\s*"nodes"')
     flat = Adapter("flat", "nowhere:read", suffixes=(".flat",), magic=((4, b"TFL3"),))
-    for name in ("net-symbol.json", "net.JSON", "net.flat"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "blob").write_bytes(b"\x1c\x00\x00\x00TFL3rest")
-    (tmp_path / "short").write_bytes(b"TFL3")
+    nodes, flatbuffer = b'\n{ "nodes": []}', b"\x1c\x00\x00\x00TFL3rest"
+    files = {
+        "net-symbol.json": (b"", [symbol]),  # says nothing: the longest suffix
+        "net.JSON": (b"{}", [plain]),
+        "other.json": (nodes, [symbol]),  # the beginning goes before the suffix
+        "net.flat": (b"", [flat]),
+        "misnamed.json": (flatbuffer, [flat]),
+        "blob": (flatbuffer, [flat]),
+        "short": (b"TFL3", []),
+    }
+    for name, (content, expected) in files.items():
+        (tmp_path / name).write_bytes(content)
+        assert match_file(tmp_path / name, [plain, symbol, flat]) == expected, name
     adapters = [plain, symbol, flat]
-    assert match_file(tmp_path / "net-symbol.json", adapters) == [symbol]
-    assert match_file(tmp_path / "net.JSON", adapters) == [plain]
-    assert match_file(tmp_path / "net.flat", adapters) == [flat]
-    assert match_file(tmp_path / "blob", adapters) == [flat]
-    assert match_file(tmp_path / "short", adapters) == []
     with pytest.raises(multiprof.UnknownFrameworkError, match=r"known suffixes: -symbol\.json, \.flat, \.json"):
         find_adapter(tmp_path / "short", adapters)
     with pytest.raises(multiprof.UnknownFrameworkError, match="nothing here reads"):
         find_adapter(tmp_path, adapters)
+
+
+def test_among_several_that_know_a_beginning_the_suffix_decides(tmp_path: Path):
+    keras = Adapter("keras", "nowhere:read", suffixes=(".keras",), magic=((0, b"PK"),))
+    torch = Adapter("torch", "nowhere:read", suffixes=(".pt",), magic=((0, b"PK"),))
+    for name in ("net.keras", "net.zip"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    assert find_adapter(tmp_path / "net.keras", [torch, keras]) is keras
+    with pytest.raises(multiprof.UsageError, match="could be read by keras or torch: say which"):
+        find_adapter(tmp_path / "net.zip", [torch, keras])
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(multiprof.ModelError, match=r"pipe\.onnx is neither a file nor a folder"):
+        find_adapter(tmp_path / "pipe.onnx", ADAPTERS)
+
+
+@pytest.mark.parametrize(
+    ("content", "framework"),
+    [
+        (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\xff", "onnx"),
+        (b"\x08\x03:\x89\x01\x0a\x43", "onnx"),  # neither producer nor domain
+        (b"\x1c\x00\x00\x00TFL3\x00\x00", "tflite"),
+        (b'{\n  "nodes": [\n    {\n      "op": "null", ', "mxnet"),
+        (b'{"nodes":[{"op":"null","param":{},"name":"data"', "mxnet"),
+    ],
+)
+def test_the_formats_of_the_table_are_known_whatever_the_file_is_called(tmp_path: Path, content, framework):
+    (tmp_path / "model.bin").write_bytes(content)
+    assert [adapter.framework for adapter in match_file(tmp_path / "model.bin", ADAPTERS)] == [framework]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x08", b"PK\x03\x04", b'{"schema_version": 1}', b"\x89HDF\r\n", b"import x\n"]
+)
+def test_other_files_are_not_taken_for_one(tmp_path: Path, content):
+    (tmp_path / "model.bin").write_bytes(content)
+    assert match_file(tmp_path / "model.bin", ADAPTERS) == []
 
 
 def test_a_missing_file_and_python_without_a_callable_say_what_to_do(tmp_path: Path):

@@ -147,7 +147,7 @@ def _fit(item: Declared, spec: TensorSpec, found: dict[str, int], origin: dict[s
         if isinstance(dim, int):
             if item.fixed and size != dim:
                 raise InputsError(
-                    f"the input {item.name!r} is declared {_written(item.shape)}; {_written(dims)} … given"
+                    f"the input {item.name!r} is declared {_written(item.shape)}; {_written(spec.shape)} is given"
                 )
         elif item.shape is not None:
             name = _axis_name(item, axis, dim)
