@@ -186,7 +186,10 @@ def measure(code: str) -> tuple[float, int, str]:
         began = time.perf_counter()
         process = os.posix_spawn(
             sys.executable, [sys.executable, "-c", code], environment,
-            file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)],
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, errors.fileno(), 2),
+            ],
         )  # fmt: skip
         _, status, usage = os.wait4(process, 0)
         seconds = time.perf_counter() - began
@@ -242,8 +245,8 @@ def main() -> None:
 
 HEADER = """# Model files, whole processes
 
-Remade by `python benchmarks/speed_files.py`: the median of the rounds, in one run, on {cores} cores with Python {python}.
-The time is that of the whole process, the start of Python and all imports included.
+Remade by `python benchmarks/speed_files.py`: the median of the rounds, in one run, on {cores} cores with Python
+{python}. The time is that of the whole process, the start of Python and all imports included.
 """
 
 
