@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
+from multiprof.adapters import matching
+
 MACS = 2 * 3 * 4 + 2 * 4 * 5
 
 
@@ -151,3 +157,30 @@ def test_a_plugins_reporter_is_a_format(site, cli, tmp_path):
     assert cli("analyze", "nets:net", "--input", "2x3", "--format", "brief")[1] == f"{MACS}!"
     cli("analyze", "nets:net", "--input", "2x3", "-o", str(tmp_path / "r.brief"))
     assert (tmp_path / "r.brief").read_text() == f"{MACS}!"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "package", "extra"),
+    [
+        ("net.onnx", b"\x08\x07\x12\x07pytorch", "onnx", "onnx"),
+        ("net.tflite", b"\x1c\x00\x00\x00TFL3", "tflite", "tflite"),
+    ],
+)
+def test_a_file_whose_extra_is_missing_is_one_line_that_says_what_to_install(
+    site, cli, monkeypatch, name, content, package, extra
+):
+    monkeypatch.setattr(matching, "is_installed", lambda module: module != package)
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, loaded)
+    (site.root / name).write_bytes(content)
+    remedy = f"pip install 'multiprof[{extra}]'"
+    said = f"reading {extra} models needs {package}, which is not installed: {remedy}"
+    assert cli("analyze", name) == (2, "", f"multiprof: error: {said}\n")
+    (row,) = [line for line in cli("adapters")[1].split("\n") if line.startswith(extra)]
+    assert f"no: {package} is not installed: {remedy}" in row
+
+
+def test_symbols_of_mxnet_need_no_extra(cli):
+    (row,) = [line for line in cli("adapters")[1].split("\n") if line.startswith("mxnet")]
+    assert row.split()[-1] == "yes"
+    assert "-symbol.json" in row

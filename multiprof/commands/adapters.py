@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from multiprof.adapters.matching import is_installed
+from multiprof.adapters import matching
 from multiprof.commands.listing import show_table, warn
 from multiprof.registry import build
 
@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     registry = build(tolerant=True)
     rows = []
     for plugin, adapter in registry.supplied("multiprof_adapters"):
-        missing = [name for name in adapter.requires if name not in sys.modules and not is_installed(name)]
+        missing = [name for name in adapter.requires if name not in sys.modules and not matching.is_installed(name)]
         remedy = f"pip install 'multiprof[{adapter.extra}]'" if adapter.extra else "install it"
         reads = [*adapter.types, *adapter.suffixes, *(["callables"] if adapter.callables else [])]
         ready = f"no: {', '.join(missing)} is not installed: {remedy}" if missing else "yes"
