@@ -46,7 +46,7 @@ def ds_cnn() -> keras.Model:
 
 
 def value(rng: np.random.Generator, weight: keras.Variable) -> np.ndarray:
-    """Random values: of the size He et al. 2015 give for a kernel, near 1 for scales and variances, near 0 for others."""
+    """Random values: as large as He et al. 2015 make a kernel's, near 1 for scales and variances, near 0 for others."""
     if weight.name in ("gamma", "moving_variance"):
         return rng.uniform(0.5, 1.5, weight.shape)
     if "kernel" in weight.name:
