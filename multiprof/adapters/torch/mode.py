@@ -195,7 +195,7 @@ class ShapeMode(TorchFunctionMode):
             shapes = None
         finally:
             tracer.twice = False
-        tracer.guard_writes(func, args)
+        tracer.values_before.keep(func, args)
         tracer.real_calls += 1
         real = func(*args, **kwargs) if tracer.real else self._here(func, args, kwargs)
         if shapes is None:

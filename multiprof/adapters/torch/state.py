@@ -24,7 +24,7 @@ class ModelState:
     """Attributes, containers and modes of every module, saved on entry and put back by `restore`.
 
     Tensors themselves are not copied: a trace on shapes writes to none. A real run works on copies of the buffers
-    (`spare_buffers`) and saves the parameters it overwrites (`Tracer.guard_writes`).
+    (`spare_buffers`) and saves the parameters it overwrites (`OverwrittenValues`).
     """
 
     def __init__(self, modules: Iterable[torch.nn.Module], extra: Iterable[Any] = ()) -> None:
@@ -130,7 +130,7 @@ def spare_buffers(modules: Iterable[torch.nn.Module]) -> None:
     """Before a real run: let the modules work on copies of their buffers and plain tensors.
 
     `ModelState.restore` puts the originals back, untouched. Parameters are too large to copy on suspicion
-    (`Tracer.guard_writes` copies those that are written to).
+    (`OverwrittenValues` copies those that are written to).
     """
     copies: dict[int, torch.Tensor] = {}
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.dtypes import NAMES
+from multiprof.adapters.torch.overwritten import OverwrittenValues
 from multiprof.ir import ALIAS_ROLE, CONSTANT, VIEW, WRITE, Layer, Parameter, TensorSpec
 
 META = torch.device("meta")
@@ -99,7 +100,7 @@ class Tracer:
         self.real_calls = 0
         self.notes: dict[str, None] = {}
         self.undo: list[Callable[[], None]] = []
-        self.storages: dict[int, list[torch.Tensor]] | None = None  # data pointer -> declared tensors not yet saved
+        self.values_before = OverwrittenValues(self.originals, self.undo)
 
     # -- names -----------------------------------------------------------------------------------------------------
 
@@ -166,10 +167,6 @@ class Tracer:
         if self.forced is not None:
             return self.forced.pop(0)
         return _empty(shape, dtype=dtype, device=META)
-
-    def temporary(self, like: torch.Tensor) -> torch.Tensor:
-        """A result between two layers of one rule, of which torch's kernel shows only the last."""
-        return _empty(like.shape, dtype=like.dtype, device=META)
 
     def new_strided(self, shape: Sequence[int], stride: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         if self.forced is not None:
@@ -401,34 +398,6 @@ class Tracer:
         (self.prepared.add if id(twin) in self.prepared else self.prepared.discard)(id(x))
         if not self.twice:
             self.stale.add(id(x))
-
-    def guard_writes(self, func: Any, args: Sequence[Any]) -> None:
-        """Before an operation is run for real: keep the value of a parameter that it is going to overwrite."""
-        name = getattr(func, "__name__", "")
-        if not args or not isinstance(args[0], torch.Tensor):
-            return
-        if not (name.split(".")[0].endswith("_") or name in ("__setitem__", "set_")) or name.startswith(
-            "requires_grad"
-        ):
-            return
-        if self.storages is None:
-            self.storages = {}
-            for owner in self.originals:
-                if owner.layout is torch.strided and not owner.is_meta:
-                    self.storages.setdefault(owner.untyped_storage().data_ptr(), []).append(owner)
-        pointer = 0 if args[0].is_meta or args[0].layout is not torch.strided else args[0].untyped_storage().data_ptr()
-        for owner in self.storages.pop(pointer, ()):
-            self._keep(owner)
-
-    def _keep(self, owner: torch.Tensor) -> None:
-        value, version = owner.detach().clone(), owner._version
-
-        def put_back() -> None:
-            owner.detach().copy_(value)
-            # Autograd compares version counters: a backward pass begun before the analysis must still go through.
-            torch._C._autograd._unsafe_set_version_counter((owner,), (version,))
-
-        self.undo.append(put_back)
 
     def rollback(self, mark: int) -> None:
         """Forget the layers recorded since ``mark``, and their names: their rule gave up halfway."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multiprof.adapters.torch.rules._common import Tensor, as_tuple, normal_axes
+from multiprof.adapters.torch.rules._common import Tensor, as_tuple, between, normal_axes
 from multiprof.adapters.torch.rules._moves import Base, like, made
 from multiprof.adapters.torch.rules._strides import is_canonical
 from multiprof.adapters.torch.table import rule
@@ -55,7 +55,7 @@ def rot90(t: Tracer, input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Any:
         return y
     if k == 2:
         return flipped(t, input, (a, b))
-    y = t.temporary(input)
+    y = between(input.shape, input.dtype)
     t.emit("flip", {"x": input}, {"y": y}, {"axis": (b,) if k == 1 else (a,)})
     perm = list(range(input.dim()))
     perm[a], perm[b] = b, a
