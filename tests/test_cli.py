@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -174,6 +175,8 @@ def test_a_terminal_without_unicode(site, format):
         (("analyze", "nets:net", "--trips", "a=1", "--trips", "a=2"), "--trips: 'a' is given twice"),
         (("analyze", "nets:net", "--input", "2x3", "--dim", "width=8"), "no free dimension 'width'; it has batch"),
         (("analyze", "nets:net", "--input", "2x3", "--trips", "loop=8"), "no loop 'loop'"),
+        (("analyze", "nets:net", "--input", "2x3", "--signature", "main"), "the model has no signature 'main'"),
+        (("analyze", "nets:net", "--input", "2x3", "--hash"), "--hash: nets:net is no file"),
         (("analyze", "nets:net", "--framework", "tyo"), "unknown framework 'tyo'; did you mean 'toy'?"),
         (("analyze", "nets:net", "--format", "tabel"), "unknown format 'tabel'; did you mean table?"),
         (("analyze", "nets:net", "--format", "zzz"), "unknown format 'zzz'; one of table, tree, json, csv, md"),
@@ -202,6 +205,15 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(site, cli, arguments, said):
     assert (code, out) == (2, "")
     assert said in one_line(err)
     assert err.startswith("multiprof")
+
+
+def test_the_hash_of_a_file_is_that_of_its_contents(site, cli):
+    (site.root / "net.toy").write_text("TOY\nhead linear 4\n")
+    arguments = ("analyze", "net.toy", "--input", "2x3", "--format", "json")
+    assert "sha256" not in json.loads(cli(*arguments)[1])["model"]
+    model = json.loads(cli(*arguments, "--hash")[1])["model"]
+    assert model["sha256"] == hashlib.sha256(b"TOY\nhead linear 4\n").hexdigest()
+    assert model["file_bytes"] == 18
 
 
 def test_a_traceback_only_with_vv(site):

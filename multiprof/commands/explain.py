@@ -13,7 +13,7 @@ from multiprof.errors import UsageError
 COLUMNS = 100  # of the text, where stdout has no edge of its own
 
 # Arguments that mean something only where a model is read.
-_READING = ("input", "dim", "trips", "framework", "causal", "trust")
+_READING = ("input", "dim", "trips", "framework", "signature", "hash", "causal", "trust")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dim", action="append", default=[], metavar="NAME=N", help="size of a free dimension")
     group.add_argument("--trips", action="append", default=[], metavar="LOOP=N", help="how often a loop runs")
     group.add_argument("--framework", metavar="F", help="which adapter reads it, where that cannot be told")
+    group.add_argument("--signature", metavar="NAME", help="which entry of a file that has several")
+    group.add_argument("--hash", action="store_true", help="add the file's SHA-256 to the report")
     group.add_argument("--causal", action="store_true", help="count only the unmasked pairs of causal attention")
     group.add_argument("--trust", action="store_true", help="allow files that run code when they are read")
 
@@ -60,14 +62,32 @@ def analyze_from(args: argparse.Namespace) -> Report:
             framework=args.framework,
             dims=dims,
             trips=trips,
+            signature=args.signature,
             causal="unmasked" if args.causal else "full",
             trust=args.trust,
         )
+        if args.hash:
+            report.model = {**report.model, "sha256": _sha256(args.model)}
     rung = report.graph.metadata.get("rung", "")
     how = f" ({rung})" if rung else ""
     taken = perf_counter() - start
     say(args, f"read {args.model} with {report.framework}{how}: {len(report.layers)} layers, {taken:.2f} s", level=1)
     return report
+
+
+def _sha256(model: str) -> str:
+    """Of a file's contents, as a hexadecimal number."""
+    import hashlib
+    from pathlib import Path
+
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--hash: {model} is no file")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def parse_inputs(texts: Iterable[str]) -> Inputs | None:
