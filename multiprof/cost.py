@@ -126,7 +126,9 @@ class Formula:
     layer, whether its input needs a gradient and whether its weights do. ``mathematics`` is one printable line
     (``dot: |y|·K·C_i/G macs; bias: |y| adds``) and ``symbols`` gives the value of each symbol in it for a layer; its
     docstring says what they mean (``|y|: elements of y; K: elements of the kernel``).
-    ``free`` is the reason when the op is free by declaration. ``provider`` names the plugin that supplied it.
+    ``free`` is the reason when the op is free by declaration. ``bound`` (optional) says of a layer why its cost is an
+    upper bound, or is empty where it is exact: such work depends on values. ``provider`` names the plugin that supplied
+    it.
     """
 
     ops: tuple[str, ...]
@@ -139,6 +141,7 @@ class Formula:
     source: str = ""
     details: str = ""
     provider: str = ""
+    bound: Callable[[Layer], str] | None = None
 
     def supplied_by(self, provider: str) -> Formula:
         return replace(self, provider=provider)
@@ -150,6 +153,7 @@ def formula(
     traffic: Callable[[Layer], Traffic] = moved_bytes,
     backward: Callable[[Layer, bool, bool], Cost] | None = None,
     source: str = "",
+    bound: Callable[[Layer], str] | None = None,
 ) -> Callable[[Callable[[Layer], Cost]], Formula]:
     """Decorate ``Layer -> Cost`` into the `Formula` of ``ops``; the first docstring line is the mathematics.
 
@@ -159,7 +163,7 @@ def formula(
 
     def make(price: Callable[[Layer], Cost]) -> Formula:
         first, _, rest = (price.__doc__ or "").strip().partition("\n")
-        return Formula(ops, price, first.strip(), symbols, traffic, backward, "", source, rest.strip())
+        return Formula(ops, price, first.strip(), symbols, traffic, backward, "", source, rest.strip(), "", bound)
 
     return make
 

@@ -122,7 +122,8 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     if mark is None:
         if formula.free:
             return LayerReport(layer, FREE, formula.free, cost, None, read, written, 1, provider)
-        return LayerReport(layer, PRICED, "", cost, None, read, written, 1, provider)
+        reason = "" if formula.bound is None else formula.bound(layer)
+        return LayerReport(layer, PRICED, reason, cost, None, read, written, 1, provider)
     if mark.state == PREPARED:
         return LayerReport(layer, PREPARED, mark.reason, cost, None, read, written, 1, provider)
     if mark.host not in hosts:

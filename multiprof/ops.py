@@ -47,11 +47,14 @@ _RECURRENT = {
     "batch_sizes": "tuple: how many sequences are still running at each step, where x is packed",
 }
 _NORM = {"eps": "float"}
+_QUANT = {"axis": "int: there is a scale for each position along it", "dtype": "of y"}
 
 _TABLE: tuple[Op, ...] = (
     # contractions
     Op("conv", "convolution", "convolution of any rank, with groups and dilation", ("x", "weight", "bias?"), ("y",), _CONV),
     Op("conv_transpose", "deconvolution", "transposed convolution of any rank", ("x", "weight", "bias?"), ("y",), _CONV | {"output_padding": "tuple"}),
+    Op("deform_conv", "convolution", "convolution of values sampled between the elements of x, at places moved by offsets", ("x", "offset", "weight", "mask?", "bias?"), ("y",),
+       _CONV | {"offset_groups": "int: groups of channels that share offsets"}),
     Op("linear", "linear", "contraction with a weight", ("x", "weight", "bias?"), ("y",), {
         "in_features": "required: the contracted size", "out_features": "int", "equation": "einsum equation where it is not x·Wᵀ",
         "path": "the whole sum's pairwise path, where it is one of its steps",
@@ -61,6 +64,9 @@ _TABLE: tuple[Op, ...] = (
     Op("einsum", "matmul", "one pairwise step of an Einstein sum of activations, or an Einstein sum of one operand", ("x*",), ("y",), {
         "equation": "required: explicit, lower and upper case letters, without spaces and ellipses, e.g. bij,bjk->bik",
         "path": "the whole sum's pairwise path, on each of its steps"}),
+    Op("correlation", "matmul", "dot products of patches of two feature maps (FlowNet)", ("x0", "x1"), ("y",), {
+        "kernel_size": "required: tuple, of a patch", "channels": "required: C of x0 and x1", "max_displacement": "int", "stride": "tuple: between patches of x0, between those of x1",
+        "padding": "tuple of (before, after) pairs", "multiply": "bool: products (unless said), or absolute differences"}),
     Op("attention", "attention", "scaled dot-product attention", ("q", "k", "v", "mask?"), ("y", "weights?"), {
         "batch": "required: N", "heads": "required: query heads", "kv_heads": "required: key and value heads",
         "q_len": "required: L_q", "kv_len": "required: L_k", "qk_dim": "required: D_k per head", "v_dim": "required: D_v per head",
@@ -84,6 +90,7 @@ _TABLE: tuple[Op, ...] = (
     Op("rms_norm", "normalization", "root-mean-square norm", ("x", "weight?"), ("y",), _NORM | {"normalized_size": "required: elements normalised together"}),
     Op("local_response_norm", "normalization", "local response norm across channels", ("x",), ("y",), {
         "size": "required: window", "channels": "required: C", "alpha": "float", "beta": "float", "k": "float"}),
+    Op("lp_normalize", "normalization", "x divided by its p-norm along axes", ("x",), ("y",), {"axis": "required: tuple", "p": "required: number", "eps": "float: added under the root"}),
     # pooling
     Op("max_pool", "pooling", "maximum over a window", ("x",), ("y", "indices?"), _POOL),
     Op("avg_pool", "pooling", "mean over a window", ("x",), ("y",), _POOL | {"count_include_pad": "bool", "divisor": "int or None"}),
@@ -95,6 +102,7 @@ _TABLE: tuple[Op, ...] = (
     # softmax
     Op("softmax", "softmax", "softmax along axes", ("x",), ("y",), {"axis": "tuple", "n": "required: elements normalised together"}),
     Op("log_softmax", "softmax", "logarithm of softmax along axes", ("x",), ("y",), {"axis": "tuple", "n": "required: elements normalised together"}),
+    Op("hardmax", "softmax", "1 where the maximum along an axis stands, else 0", ("x",), ("y",), {"axis": "int", "n": "required: elements along the axis"}),
     # activations with parameters or attributes of their own; the plain ones follow below
     Op("prelu", "activation", "max(0, x) + weight·min(0, x)", ("x", "weight"), ("y",)),
     Op("gelu", "activation", "x·Φ(x)", ("x",), ("y",), {"approximate": "none (erf) or tanh"}),
@@ -113,10 +121,55 @@ _TABLE: tuple[Op, ...] = (
     Op("remainder", "elementwise", "x0 − ⌊x0/x1⌋·x1", ("x0", "x1?"), ("y",), {
         "scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand", "fmod": "bool: the sign is that of x0, as in C"}),
     Op("cast", "elementwise", "conversion to another dtype", ("x",), ("y",), {"dtype": "target dtype"}),
+    Op("rotary_embedding", "rotary", "pairs of channels rotated by an angle that depends on the position", ("x", "cos?", "sin?"), ("y",), {
+        "heads": "int: heads in the last dimension of x, 1 unless said", "rotary_dim": "int: channels of each head that are rotated, all unless said",
+        "interleaved": "bool: a pair are neighbours, or stands half a head apart"}),
+    # quantisation: real = scale·(stored − zero_point); a layer that computes on quantised specs rescales its own output
+    Op("quantize", "quantization", "real numbers to integers", ("x", "scale?", "zero_point?"), ("y",), _QUANT),
+    Op("dequantize", "quantization", "integers to real numbers", ("x", "scale?", "zero_point?"), ("y",), _QUANT),
+    Op("requantize", "quantization", "integers to integers of another scale", ("x",), ("y",), _QUANT),
+    Op("dynamic_quantize", "quantization", "real numbers to integers, by the range of the values themselves", ("x",), ("y", "scale?", "zero_point?"), _QUANT),
+    Op("fake_quantize", "quantization", "real numbers rounded to those that integers can stand for", ("x", "scale?", "zero_point?"), ("y",), _QUANT),
     # reductions; n, the number of elements reduced into one output, is |x|/|y|
     Op("variance", "reduction", "variance; the mean comes with it", ("x",), ("y", "mean?"), _AXES | {"correction": "number"}),
     Op("std", "reduction", "standard deviation; the mean comes with it", ("x",), ("y", "mean?"), _AXES | {"correction": "number"}),
     Op("norm", "reduction", "vector norm", ("x",), ("y",), _AXES | {"ord": "number, inf, -inf"}),
+    Op("segment_reduce", "writing", "rows of the same segment joined", ("x", "segments"), ("y",), {"reduce": "required: sum, prod, mean, amax or amin"}),
+    Op("scatter_reduce", "writing", "elements combined by index with those there", ("x", "indices", "src"), ("y",), {
+        "axis": "int", "reduce": "required: sum, prod, mean, amax or amin"}),
+    Op("index_reduce", "writing", "elements combined by one or more index tensors with those there", ("x", "x*", "src?"), ("y",), {
+        "axes": "tuple: the first axis each index tensor stands for", "reduce": "required: sum, prod, mean, amax or amin"}),
+    # order and selection
+    Op("sort", "sorting", "elements along an axis in order", ("x",), ("y?", "indices?"), {"axis": "int", "n": "required: elements along the axis", "descending": "bool", "stable": "bool"}),
+    Op("topk", "sorting", "the k largest elements along an axis, or the smallest", ("x",), ("y?", "indices?"), {
+        "axis": "int", "k": "required: how many", "n": "required: elements along the axis", "sorted": "bool", "largest": "bool"}),
+    Op("unique", "sorting", "different elements, or rows along an axis", ("x",), ("y", "indices?", "inverse?", "counts?"), {"axis": "int; all elements unless said", "sorted": "bool"}),
+    Op("nonzero", "sorting", "positions of what is not 0", ("x",), ("y",)),
+    Op("bucketize", "sorting", "which interval between sorted boundaries every element is in", ("x", "boundaries"), ("y",), {"right": "bool"}),
+    Op("histogram", "sorting", "how many elements are in each of equal intervals, or have each integer value", ("x",), ("y",)),
+    # detection
+    Op("nms", "detection", "non-maximum suppression: boxes by falling score, without those that overlap an earlier one", ("boxes", "scores"), ("y", "scores?", "classes?", "valid?"), {
+        "boxes": "required: per image", "classes": "required: that are suppressed apart", "batch": "required: images", "max_output": "int: boxes kept per image and class, all unless said",
+        "iou_threshold": "float", "score_threshold": "float"}),
+    Op("roi_pool", "detection", "maximum over the cells of a grid over each region", ("x", "rois"), ("y",), {
+        "output_size": "required: tuple", "spatial_scale": "float", "data_format": "order of x and y"}),
+    Op("roi_align", "detection", "mean or maximum of values sampled in the cells of a grid over each region", ("x", "rois"), ("y",), {
+        "output_size": "required: tuple", "sampling_ratio": "required: int, samples along each side of a cell; 0: as many as the cell is wide", "spatial_scale": "float", "mode": "avg unless said, or max",
+        "aligned": "bool: shifted by half an element", "data_format": "order of x and y"}),
+    Op("box_decode", "detection", "boxes from anchors and predicted offsets (SSD)", ("x*",), ("y",), {"anchors": "center (x, y, width, height) unless said, or corner", "clip": "bool: boxes limited to the image"}),
+    # sampling at computed places
+    Op("grid_sample", "sampling", "values of x at the places that a grid names", ("x", "grid"), ("y",), {
+        "mode": "required: nearest, bilinear or bicubic", "padding_mode": "zeros, border or reflection", "align_corners": "bool"}),
+    Op("affine_grid", "sampling", "a grid of places, moved by a matrix", ("theta",), ("y",), {"align_corners": "bool"}),
+    # spectra and linear algebra
+    Op("fft", "spectral", "discrete Fourier transform along an axis", ("x",), ("y",), {
+        "axis": "required: int", "n": "required: length of the transform", "inverse": "bool", "onesided": "bool: the signal is real, and only half of its spectrum there"}),
+    Op("stft", "spectral", "Fourier transforms of overlapping frames", ("x", "window?"), ("y",), {
+        "frame_length": "required: int", "frame_step": "int", "onesided": "bool: the signal is real, and only half of each spectrum there; so unless said"}),
+    Op("cholesky", "linear_algebra", "L with L·Lᵀ = x", ("x",), ("y",), {"upper": "bool"}),
+    Op("det", "linear_algebra", "determinant", ("x",), ("y",)),
+    Op("inverse", "linear_algebra", "inverse of a matrix", ("x",), ("y",)),
+    Op("solve", "linear_algebra", "x with a·x = b", ("a", "b"), ("y",), {"triangular": "bool: a is", "upper": "bool", "transposed": "bool", "left": "bool: x·a = b where it is not"}),
     # resizing and layout
     Op("resize", "resize", "interpolation to another size", ("x",), ("y",), {
         "mode": "required: nearest, nearest-exact, linear, bilinear, trilinear, bicubic, area", "scale": "tuple", "align_corners": "bool", "antialias": "bool", "data_format": "order of x and y"}),
@@ -140,12 +193,14 @@ _TABLE: tuple[Op, ...] = (
     Op("channel_shuffle", "shape", "channels interleaved", ("x",), ("y",), {"groups": "int"}),
     Op("gather", "shape", "elements by index along an axis", ("x", "indices"), ("y",), {"axis": "int"}),
     Op("index", "shape", "elements by one or more index tensors", ("x", "x*"), ("y",), {"axes": "tuple: the first axis each index tensor stands for"}),
-    Op("scatter", "shape", "elements written by index", ("x", "indices", "src?"), ("y",), {
-        "axis": "int", "reduce": "sum, prod, mean, amax or amin, where values are combined with those there", "value": "number, without src"}),
-    Op("index_put", "shape", "elements written by one or more index tensors", ("x", "x*", "src?"), ("y",), {
+    Op("scatter", "shape", "elements written by index in place of those there", ("x", "indices", "src?"), ("y",), {
+        "axis": "int", "value": "number, without src"}),
+    Op("index_put", "shape", "elements written by one or more index tensors in place of those there", ("x", "x*", "src?"), ("y",), {
         "axes": "tuple: the first axis each index tensor stands for", "index": "description of the part, where a position chooses it",
-        "reduce": "sum, where values are added to those there", "value": "number, without src"}),
+        "value": "number, without src"}),
     Op("triangle", "shape", "upper or lower triangle, the rest zero", ("x",), ("y",), {"diagonal": "int", "upper": "bool"}),
+    Op("max_unpool", "shape", "elements put back where max pooling found them, the rest zero", ("x", "indices"), ("y",)),
+    Op("one_hot", "shape", "1 where an index says, the rest 0", ("x",), ("y",), {"axis": "int", "depth": "int"}),
     Op("copy", "shape", "the same elements in other memory", ("x", "dest?"), ("y",)),
     Op("dropout", "shape", "dropout at inference", ("x",), ("y",), {"p": "float"}),
     Op("identity", "shape", "nothing", ("x",), ("y",)),
@@ -154,6 +209,8 @@ _TABLE: tuple[Op, ...] = (
     Op("arange", "creation", "an arithmetic progression", (), ("y",)),
     Op("constant", "creation", "a tensor written into the program", (), ("y",)),
     Op("random", "creation", "random numbers, whose distribution may depend on tensors", ("x*",), ("y",), {"distribution": "name"}),
+    Op("eye", "creation", "ones on a diagonal, the rest zero", (), ("y",), {"diagonal": "int"}),
+    Op("prior_box", "creation", "anchors of a detector, which follow from the shapes of x0 … alone", ("x*",), ("y",)),
 )
 
 # Ops of one input or two, without attributes: name -> meaning.

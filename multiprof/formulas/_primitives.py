@@ -80,8 +80,9 @@ def p_norm(layer: Layer, p: float, elements: int, results: int, joins: int) -> d
     )
 
 
-# The mathematics of `p_norm`, with what replaces ``{joins}``; terms that a p does not need are not there.
+# The mathematics of `p_norm`, with what replaces ``{joins}`` and ``{results}``; terms that a p does not need are not
+# there.
 P_NORM = (
     "abs: |x| cmps; square: |x| muls; cube: 2·|x| muls; reciprocal: |x| divs; power: |x| exps; "
-    "sum: {joins} adds; extreme: {joins} cmps; root: |y| exps"
+    "sum: {joins} adds; extreme: {joins} cmps; root: {results} exps"
 )

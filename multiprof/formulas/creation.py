@@ -22,5 +22,7 @@ FORMULAS = (
     free("fill", reason="a constant, written", traffic=only_writes),
     free("arange", reason="a constant: positions, which depend on no value", traffic=only_writes),
     free("constant", reason="a constant of the program", traffic=stands_in_the_program),
+    free("eye", reason="a constant, written", traffic=only_writes),
+    free("prior_box", reason="a constant: anchors, which depend on shapes alone", traffic=only_writes),
     free("random", reason="the device's random generator, no arithmetic of the network", traffic=only_writes),
 )

@@ -23,9 +23,10 @@ Zhang and Sennrich 2019 (root mean square), Krizhevsky et al. 2012 (local respon
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from multiprof.cost import Cost, Counts, formula
-from multiprof.formulas._primitives import primitives
+from multiprof.formulas._primitives import P_NORM, known_shape, p_norm, primitives, sizes
 from multiprof.formulas._sizes import size
 from multiprof.ir import Layer
 
@@ -135,4 +136,31 @@ def local_response_norm(layer: Layer) -> Cost:
     return Cost({"norm": primitives(layer, adds=size(layer, "size") * y, muls=2 * y, divs=y, exps=y)})
 
 
-FORMULAS = (batch_norm, instance_norm, layer_norm, group_norm, rms_norm, local_response_norm)
+def _axis(layer: Layer) -> int:
+    """M: how many lines are divided by a norm of their own."""
+    shape = known_shape(layer.x)
+    return layer.x.numel // prod(shape[a] for a in sizes(layer, "axis")) if layer.x.numel else 0
+
+
+def _lp_symbols(layer: Layer) -> Mapping[str, int]:
+    """|x|: elements of x; M: how many groups are divided by a norm of their own"""
+    return {"|x|": layer.x.numel, "M": _axis(layer)}
+
+
+# The first line of the docstring is made here, from the mathematics of all p-norms.
+def _lp_normalize(layer: Layer) -> Cost:
+    x, groups = layer.x.numel, _axis(layer)
+    terms = p_norm(layer, float(size(layer, "p")), x, groups, x - groups)
+    if layer.attrs.get("eps"):
+        terms["epsilon"] = primitives(layer, adds=groups)
+    return Cost(terms | {"divide": primitives(layer, divs=x)})
+
+
+_lp_normalize.__doc__ = f"""{P_NORM.format(joins="|x| − M", results="M")}; epsilon: M adds; divide: |x| divs
+
+    x/(Σ|x|ᵖ + ε)^(1/p) over the elements of a group; the terms that a p does not need are not there.
+    """
+lp_normalize = formula("lp_normalize", symbols=_lp_symbols, source="ONNX operator LpNormalization")(_lp_normalize)
+
+
+FORMULAS = (batch_norm, instance_norm, layer_norm, group_norm, rms_norm, local_response_norm, lp_normalize)

@@ -52,7 +52,7 @@ def _lp_pool(layer: Layer) -> Cost:
     return Cost(p_norm(layer, float(size(layer, "p")), layer.x.numel, y, joins))
 
 
-_lp_pool.__doc__ = f"""{P_NORM.format(joins="|y|·(K − 1)")}
+_lp_pool.__doc__ = f"""{P_NORM.format(joins="|y|·(K − 1)", results="|y|")}
 
     (Σ|x|ᵖ)^(1/p) over the K elements of the window; each input element is raised once, not once a window.
     """

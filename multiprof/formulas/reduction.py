@@ -63,7 +63,7 @@ def _norm(layer: Layer) -> Cost:
     return Cost(p_norm(layer, p, layer.x.numel, layer.y.numel, _joins(layer)))
 
 
-_norm.__doc__ = f"""{P_NORM.format(joins="|x| − |y|")}
+_norm.__doc__ = f"""{P_NORM.format(joins="|x| − |y|", results="|y|")}
 
     (Σ|x|ᵖ)^(1/p), p = ``ord``, 2 unless said; the terms that a p does not need are not there.
     """

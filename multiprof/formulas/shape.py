@@ -5,9 +5,11 @@ Where a layer does not read all of its inputs once and write all of its outputs 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
-from multiprof.cost import Traffic, free, moved_bytes
+from multiprof.cost import Cost, Traffic, free, moved_bytes
+from multiprof.errors import PluginError
 from multiprof.formulas._primitives import known_shape
 from multiprof.ir import ALIAS_ROLE, BITS, VIEW, WRITE, Layer, TensorSpec
 
@@ -32,7 +34,7 @@ def writes_by_index(layer: Layer) -> Traffic:
     x = layer.x
     indices = _indices(layer)
     source = layer.inputs.get("src")
-    part = _written_elements(layer, indices, source)
+    part = written_elements(layer)
     item = TensorSpec((part,), x.dtype).nbytes
     read = sum(spec.nbytes for spec in indices)
     if source is not None:
@@ -40,6 +42,12 @@ def writes_by_index(layer: Layer) -> Traffic:
     if any(kind == WRITE for _, _, kind in layer.aliases):
         return read, item
     return read + x.nbytes, layer.y.nbytes + item
+
+
+def combines_by_index(layer: Layer) -> Traffic:
+    """As `writes_by_index`, and the part is read before it is written."""
+    read, written = writes_by_index(layer)
+    return read + TensorSpec((written_elements(layer),), layer.x.dtype).nbytes, written
 
 
 def reads_the_source(layer: Layer) -> Traffic:
@@ -59,23 +67,36 @@ def _indices(layer: Layer) -> list[TensorSpec]:
     return [spec for role, spec in layer.inputs.items() if role not in ("x", "src") and not role.startswith(ALIAS_ROLE)]
 
 
-def _written_elements(layer: Layer, indices: list[TensorSpec], source: TensorSpec | None) -> int:
+def written_elements(layer: Layer) -> int:
     """How many elements of x an indexed write touches.
 
-    A source of several values is as large as the indexed part. A single value is spread over a part that follows from
-    the indices of the leading dimensions, or from nothing known before the model runs where an index is a mask.
+    Positions name a part by themselves, with the dimensions they leave. A source of several values is as large as the
+    part where a mask chooses it, or where the axes are not said; a single value may be spread by a mask over all of x.
     """
-    if layer.op == "scatter":
-        return indices[0].numel
-    if source is not None and source.numel > 1:
+    if "indices" in layer.inputs:
+        return layer.inputs["indices"].numel
+    indices, source = _indices(layer), layer.inputs.get("src")
+    masked = any(spec.dtype == "bool" for spec in indices)
+    axes = layer.attrs.get("axes")
+    if source is not None and source.numel > 1 and (masked or axes is None or "index" in layer.attrs):
         return source.numel
     shape = known_shape(layer.x)
-    if any(spec.dtype == "bool" for spec in indices):
+    if masked:
         return prod(shape)
     rank = max((spec.rank for spec in indices), default=0)
     padded = [(1,) * (rank - spec.rank) + known_shape(spec) for spec in indices]
     named: int = prod(max(sizes) for sizes in zip(*padded, strict=True))  # the indices, broadcast against each other
-    return named * prod(shape[len(indices) :])
+    taken = range(len(indices)) if axes is None else axes
+    return named * prod(n for axis, n in enumerate(shape) if axis not in taken)
+
+
+def _replaces(layer: Layer) -> Cost:
+    """Nothing: a write that combines values with those there is another op, which must not pass for this one."""
+    if layer.attrs.get("reduce"):
+        raise PluginError(
+            f"layer {layer.name}: {layer.op} replaces values; what combines them is scatter_reduce or index_reduce"
+        )
+    return Cost()
 
 
 FORMULAS = (
@@ -92,7 +113,11 @@ FORMULAS = (
     free("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", reason="a view, or a copy in another order"),
     free("triangle", reason="a copy with zeros, chosen by position"),
     free("gather", "index", reason="a gather of elements", traffic=reads_by_index),
-    free("scatter", "index_put", reason="elements written where an index says", traffic=writes_by_index),
+    replace(
+        free("scatter", "index_put", reason="elements written where an index says", traffic=writes_by_index),
+        price=_replaces,
+    ),
+    free("max_unpool", "one_hot", reason="elements written where an index says"),
     free("copy", reason="a copy", traffic=reads_the_source),
     free("dropout", reason="absent at inference", traffic=nothing_moves),
     free("identity", reason="nothing happens", traffic=nothing_moves),

@@ -1,10 +1,11 @@
-"""Softmax and its logarithm, by the definitions that do not overflow: the maximum is taken off first."""
+"""Softmax, its logarithm and its limit, by the definitions that do not overflow: the maximum is taken off first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from multiprof.cost import Cost, Counts, formula
+from multiprof.formulas._primitives import primitives
 from multiprof.formulas._sizes import size
 from multiprof.ir import Layer
 
@@ -41,4 +42,13 @@ def log_softmax(layer: Layer) -> Cost:
     return Cost({"softmax": Counts(cmps=y - groups, adds=3 * y - groups, exps=y + groups)})
 
 
-FORMULAS = (softmax, log_softmax)
+@formula("hardmax", symbols=_symbols)
+def hardmax(layer: Layer) -> Cost:
+    """maximum: |y| − M cmps
+
+    Where the maximum stands comes with the comparison: n − 1 cmps for n elements; the ones and zeros are written.
+    """
+    return Cost({"maximum": primitives(layer, cmps=layer.y.numel - _groups(layer))})
+
+
+FORMULAS = (softmax, log_softmax, hardmax)

@@ -36,6 +36,9 @@ HEADS = {"batch": 2, "heads": 4, "kv_heads": 2, "q_len": 3, "kv_len": 5, "qk_dim
 QKV: dict[str, Shape] = {"q": (2, 4, 3, 6), "k": (2, 2, 5, 6), "v": (2, 2, 5, 7)}
 AFFINE: dict[str, Shape] = {"x": X, "weight": (3,), "bias": (3,)}
 POWERS = (2, 3, -1, 0.5, 1, 7)
+REDUCTIONS = ("sum", "mean", "prod", "amax", "amin")
+DEFORM: dict[str, Shape] = CONV | {"offset": (2, 12, 3, 5)}
+NMS: dict[str, Shape] = {"boxes": (2, 11, 4), "scores": (2, 3, 11)}
 
 
 def boolean_mask(sample: Layer) -> Layer:
@@ -115,6 +118,59 @@ SAMPLES: dict[str, list[Layer]] = {
         layer("resize", {"x": X}, (2, 3, 7, 9), mode="bicubic"),
         layer("resize", {"x": X}, (2, 3, 3, 2), mode="area"),
         layer("resize", {"x": X}, (2, 3, 3, 2), mode="bilinear", antialias=True),
+    ],
+    "deform_conv": [
+        layer("deform_conv", DEFORM, (2, 6, 3, 5), **WINDOW),
+        layer("deform_conv", DEFORM | {"mask": (2, 6, 3, 5), "bias": (6,)}, (2, 6, 3, 5), **WINDOW),
+    ],
+    "correlation": [
+        layer("correlation", {"x0": X, "x1": X}, (2, 9, 4, 5), kernel_size=(3, 3), channels=3, multiply=multiply)
+        for multiply in (True, False)
+    ],
+    "lp_normalize": [layer("lp_normalize", {"x": X}, X, axis=(3,), p=p, eps=1e-9) for p in (*POWERS, float("inf"))],
+    "hardmax": [layer("hardmax", {"x": X}, X, axis=3, n=5)],
+    "rotary_embedding": [layer("rotary_embedding", {"x": (2, 3, 4, 6)}, (2, 3, 4, 6), rotary_dim=4)],
+    **{op: [layer(op, {"x": X}, X)] for op in ("quantize", "dequantize", "requantize", "fake_quantize")},
+    "dynamic_quantize": [layer("dynamic_quantize", {"x": X}, X)],
+    "segment_reduce": [layer("segment_reduce", {"x": X, "segments": (2,)}, X, reduce=r) for r in REDUCTIONS],
+    "scatter_reduce": [layer("scatter_reduce", {"x": X, "indices": X, "src": X}, X, reduce=r) for r in REDUCTIONS],
+    "index_reduce": [layer("index_reduce", {"x": X, "x0": (3,), "src": X}, X, axes=(3,), reduce=r) for r in REDUCTIONS],
+    "sort": [layer("sort", {"x": X}, X, axis=3, n=5)],
+    "topk": [layer("topk", {"x": X}, (2, 3, 4, 2), axis=3, n=5, k=2)],
+    "unique": [layer("unique", {"x": X}, (7,)), layer("unique", {"x": X}, X, axis=2)],
+    "nonzero": [layer("nonzero", {"x": X}, (4, 7))],
+    "bucketize": [layer("bucketize", {"x": X, "boundaries": (9,)}, X)],
+    "histogram": [layer("histogram", {"x": X}, (10,))],
+    "nms": [layer("nms", NMS, (7, 3), batch=2, classes=3, boxes=11, max_output=most) for most in (4, 100, None, 0)],
+    "roi_pool": [layer("roi_pool", {"x": X, "rois": (6, 5)}, (6, 3, 2, 2), output_size=(2, 2))],
+    "roi_align": [
+        layer("roi_align", {"x": X, "rois": (6, 5)}, (6, 3, 2, 2), output_size=(2, 2), sampling_ratio=ratio, **attrs)
+        for ratio, attrs in ((2, {"aligned": True}), (0, {"mode": "max"}))
+    ],
+    "box_decode": [
+        layer("box_decode", {"x0": (1, 9, 4), "x1": (9, 4)}, (1, 9, 4), anchors="corner", clip=True),
+        layer("box_decode", {"x0": (1, 9, 4), "x1": (9, 4)}, (1, 9, 4)),
+    ],
+    "grid_sample": [
+        layer("grid_sample", {"x": X, "grid": (2, 6, 7, 2)}, (2, 3, 6, 7), mode=mode, padding_mode=padding)
+        for mode in ("nearest", "bilinear", "bicubic")
+        for padding in ("zeros", "border", "reflection")
+    ],
+    "affine_grid": [
+        layer("affine_grid", {"theta": (2, 2, 3)}, (2, 6, 7, 2)),
+        layer("affine_grid", {"theta": (2, 12)}, (2, 5, 6, 7, 3)),
+    ],
+    "fft": [
+        layer("fft", {"x": (2, 12, 1)}, (2, 7, 2), axis=1, n=12, onesided=True),
+        layer("fft", {"x": (2, 7, 2)}, (2, 12, 1), axis=1, n=12, onesided=True, inverse=True),
+        layer("fft", {"x": (2, 15, 2)}, (2, 15, 2), axis=1, n=15, inverse=True),
+    ],
+    "stft": [layer("stft", {"x": (2, 40), "window": (16,)}, (2, 7, 9, 2), frame_length=16, frame_step=4)],
+    **{op: [layer(op, {"x": (2, 5, 5)}, (2, 5, 5))] for op in ("cholesky", "inverse")},
+    "det": [layer("det", {"x": (2, 5, 5)}, (2,))],
+    "solve": [
+        layer("solve", {"a": (2, 5, 5), "b": (2, 5, 3)}, (2, 5, 3), triangular=triangular)
+        for triangular in (False, True)
     ],
 }
 
