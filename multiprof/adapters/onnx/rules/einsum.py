@@ -1,0 +1,75 @@
+"""Einstein sums, two operands at a time from left to right, as ONNX Runtime contracts them.
+
+ONNX Runtime's CPU kernel (core/providers/cpu/math/einsum) takes diagonals, then contracts the first two operands, their
+product with the third and so on, and sums an index as soon as no later operand and no output needs it.
+"""
+
+from __future__ import annotations
+
+from multiprof.adapters._common.einsum import plan, sizes_of, steps
+from multiprof.adapters.onnx.node import Node, Rule, Tensor
+from multiprof.adapters.onnx.rules._common import present, str_attr
+from multiprof.adapters.onnx.rules.linear import contract
+from multiprof.ir import TensorSpec
+
+
+def einsum(node: Node) -> None:
+    operands = present(node)
+    found = plan(str_attr(node, "equation", ""), tuple(x.rank for x in operands), node.where)
+    sizes = sizes_of(found.terms, [x.shape for x in operands], node.where)
+    todo = steps(found)
+    if not todo:
+        node.layer("identity", {"x": operands[0]}, aliases=(("y", "x", "view"),))
+        return
+    products = sum(step.kind == "product" for step in todo)
+    path = ((0, 1),) * products
+    tensors = list(operands)
+    for number, step in enumerate(todo):
+        last = number == len(todo) - 1
+        y = node.y if last else node.between([sizes[letter] for letter in step.out])
+        suffix = "" if len(todo) == 1 else f"{step.kind}_{number}"
+        given = [tensors[i] for i in step.operands]
+        if step.kind == "product":
+            _product(node, given[0], given[1], (*step.terms, step.out), y, suffix, path if products > 1 else ())
+        else:
+            _alone(node, step.kind, given[0], step.terms[0], step.out, y, suffix, products > 0)
+        tensors.append(Tensor(y, weight=all(x.weight for x in given)))
+
+
+def _product(
+    node: Node,
+    a: Tensor,
+    b: Tensor,
+    terms: tuple[str, ...],
+    y: TensorSpec,
+    suffix: str,
+    path: tuple[tuple[int, int], ...],
+) -> None:
+    """A contraction of two operands: ``linear`` with a weight, else ``einsum``; without a summed index ``einsum``."""
+    ta, tb, out = terms
+    extra = {"path": path} if path else {}
+    summed = not set(ta) <= set(out)
+    if summed and (a.weight or b.weight):
+        contract(node, a, b, y, (ta, tb, out), suffix=suffix, extra=extra)
+        return
+    attrs = {"equation": f"{ta},{tb}->{out}", **extra}
+    node.layer("einsum", {"x0": a, "x1": b}, y, attrs, suffix=suffix)
+
+
+def _alone(
+    node: Node, kind: str, x: Tensor, term: str, out: str, y: TensorSpec, suffix: str, before_product: bool
+) -> None:
+    """One operand: a diagonal, a transposition, or a sum."""
+    if kind == "diagonal":
+        node.layer("slice", {"x": x}, y, {"index": f"diagonal {term}->{out}"}, suffix=suffix)
+    elif sorted(term) == sorted(out):
+        perm = tuple(term.index(letter) for letter in out)
+        node.layer("transpose", {"x": x}, y, {"perm": perm}, suffix=suffix)
+    elif before_product:
+        axis = tuple(i for i, letter in enumerate(term) if letter not in out)
+        node.layer("sum", {"x": x}, y, {"axis": axis, "keepdim": False}, suffix=suffix)
+    else:
+        node.layer("einsum", {"x0": x}, y, {"equation": f"{term}->{out}"}, suffix=suffix)
+
+
+RULES: dict[str, Rule] = {"Einsum": einsum}
