@@ -1,0 +1,35 @@
+"""The rules of all operators, by MXNet's present names; a module of them is one family."""
+
+from __future__ import annotations
+
+from multiprof.adapters.mxnet.rules import (
+    activation,
+    convolution,
+    dense,
+    elementwise,
+    norm,
+    outputs,
+    pool,
+    reshape,
+)
+from multiprof.adapters.mxnet.table import Rule
+
+_FAMILIES = (activation, convolution, dense, elementwise, norm, outputs, pool, reshape)
+
+
+def _merged() -> dict[str, Rule]:
+    found: dict[str, Rule] = {}
+    for family in _FAMILIES:
+        found.update(family.RULES)
+    return found
+
+
+RULES = _merged()
+
+
+def find_rule(op: str) -> Rule | None:
+    """The rule of an operator by its present name; ``None`` for a foreign one."""
+    return RULES.get(op)
+
+
+__all__ = ["RULES", "find_rule"]
