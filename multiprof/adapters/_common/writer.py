@@ -78,6 +78,11 @@ class GraphWriter:
         self.layers.append(made)
         return made
 
+    @property
+    def open_region(self) -> str | None:
+        """The region in which layers are written now."""
+        return self._region
+
     def unique(self, name: str) -> str:
         """``name``, or the first of ``name_1``, ``name_2`` … that no layer has."""
         return _unused(name, self._names)

@@ -17,12 +17,17 @@ from multiprof.ir import Layer, Shape, TensorSpec
 class Tensor:
     """A tensor: ``value`` is its contents where they are known and small (shape arithmetic, scalars, small tables).
 
-    ``weight`` says that it is computed from initializers and constants alone.
+    ``weight`` says that it is computed from initializers and constants alone. ``shaped`` says that its contents come
+    from the shapes of tensors, ``ranked`` that the number of its dimensions is known (else its shape is ``(None,)``).
+    ``partial`` are contents of which only some elements are known: an array of objects, ``None`` for the others.
     """
 
     spec: TensorSpec
     value: np.ndarray[Any, Any] | None = None
     weight: bool = False
+    shaped: bool = False
+    ranked: bool = True
+    partial: np.ndarray[Any, Any] | None = None
 
     @property
     def shape(self) -> Shape:

@@ -1,0 +1,4 @@
+"""Operators."""
+from __future__ import annotations
+from typing import Any
+OPERATORS: dict[str, Any] = {}

@@ -1,0 +1,372 @@
+"""Through the nodes in order: what is known of each operand goes in, layers and what is known of the results come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from onnx import FunctionProto, GraphProto, NodeProto
+
+from multiprof.adapters._common.writer import GraphWriter
+from multiprof.adapters.onnx import constants, control, evaluate, functions, sequences
+from multiprof.adapters.onnx.attributes import decode, plain
+from multiprof.adapters.onnx.call import Call, Deferred
+from multiprof.adapters.onnx.frame import Frame, in_order
+from multiprof.adapters.onnx.infer import infer
+from multiprof.adapters.onnx.node import Node, Tensor
+from multiprof.adapters.onnx.rules._table import table
+from multiprof.adapters.onnx.scopes import joined, node_name, node_scope
+from multiprof.adapters.onnx.source import Array, Source
+from multiprof.adapters.onnx.types import UNRANKED, Sequence as SequenceValue
+from multiprof.adapters.onnx.types import Type, Value, from_proto
+from multiprof.adapters.onnx.wire import MAX_NODES
+from multiprof.errors import ModelError, MultiprofError
+from multiprof.ir import BITS, CONSTANT, Layer, TensorSpec
+
+MAX_KNOWN = 8_000_000  # elements of all known contents together
+STANDARD = ("", "ai.onnx")
+# Operators whose result depends on shapes alone.
+SHAPES = frozenset(("Shape", "Size"))
+# Types in which shape arithmetic is done. Small integers are weights or images.
+COUNTING = frozenset(("int64", "int32", "bool"))
+
+
+# Roles in which a tensor made out of nothing is a weight that the exporter left out.
+WEIGHT_ROLES = frozenset(("weight", "weight_ih", "weight_hh", "weight_hr", "bias", "bias_ih", "bias_hh", "peephole"))
+STATISTICS = frozenset((("batch_norm", "mean"), ("batch_norm", "var")))
+
+
+class Walker:
+    """Writes the layers of a graph. `writer` collects them; `source` has the contents of small tensors."""
+
+    def __init__(
+        self, source: Source, writer: GraphWriter, leaves: frozenset[str], sizes: Mapping[str, int],
+        trips: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        self.source = source
+        self.writer = writer
+        self.leaves = leaves
+        self.sizes = sizes
+        self.trips = trips
+        self.ir_version = source.model.ir_version
+        self.functions: dict[tuple[str, str, str], FunctionProto] = {
+            (f.domain, f.name, f.overload): f for f in source.model.functions
+        }
+        self.deferred: dict[str, Deferred] = {}
+        self.looked_up: set[str] = set()  # declared tensors that a node reads
+        self.visits = 0
+        self.known = 0
+        self.table = table()
+
+    # ------------------------------------------------------------------------------------------------ graphs
+    def graph(self, graph: GraphProto, frame: Frame) -> list[Value]:
+        """Walk a graph whose inputs stand in the frame already; the values of its outputs."""
+        where = f"{self.source.name}: {frame.path or 'the graph'}"
+        for tensor in graph.initializer:
+            constants.dense(self, tensor, frame)
+        for sparse in graph.sparse_initializer:
+            constants.sparse(self, sparse, frame)
+        for info in (*graph.value_info, *graph.output):
+            frame.declared[info.name] = info.type
+        self.nodes(graph.node, frame, where)
+        return [self.value(output.name, frame, f"{where}: the output") for output in graph.output]
+
+    def nodes(self, nodes: Sequence[NodeProto], frame: Frame, where: str) -> None:
+        for node in in_order(nodes, where):
+            self.visits += 1
+            if self.visits > MAX_NODES:
+                raise ModelError(f"{where} comes to more than {MAX_NODES} nodes when functions are expanded")
+            try:
+                self.node(node, frame)
+            except MultiprofError:
+                raise
+            except RecursionError:
+                raise ModelError(f"{where}: node {node_name(node)!r} is nested too deep") from None
+            except Exception as error:
+                raise ModelError(
+                    f"{where}: node {node_name(node)!r} ({node.op_type}) cannot be read: {type(error).__name__}: {error}"
+                ) from error
+
+    def value(self, name: str, frame: Frame, what: str) -> Value:
+        found = frame.find(name)
+        if found is None:
+            raise ModelError(f"{what} reads the tensor {name!r}, which is no input, no initializer, and no node makes it")
+        return found
+
+    # ------------------------------------------------------------------------------------------------- nodes
+    def node(self, proto: NodeProto, frame: Frame) -> None:
+        """One node: shape arithmetic, control flow, a function, a rule, or a foreign layer."""
+        name = frame.path + node_name(proto)
+        where = f"{self.source.name}: node {name!r} ({proto.op_type})"
+        inputs = tuple(self.value(i, frame, where) if i else None for i in proto.input)
+        for i, value in zip(proto.input, inputs, strict=True):
+            if isinstance(value, Tensor) and value.weight:
+                self.looked_up.add(value.spec.name)
+        domain = "" if proto.domain in STANDARD else proto.domain
+        attrs = decode(proto, self.source, frame.given, where)
+        call = Call(proto, name, where, domain, frame, inputs, attrs)
+        if domain == "":
+            if proto.op_type == "Constant":
+                constants.node(self, call)
+                return
+            if self.arithmetic(call):
+                return
+            special = control.OPERATORS.get(proto.op_type) or sequences.OPERATORS.get(proto.op_type)
+            if special is not None and special(self, call) is not NotImplemented:
+                return
+        key = (proto.domain, proto.op_type, proto.overload)
+        if key in self.functions and call.foreign_name not in self.leaves:
+            functions.call(self, call, self.functions[key])
+            return
+        self.translate(call)
+
+    def translate(self, call: Call) -> None:
+        """The layers of a node by its rule; without one by the operator's own body, or as a foreign layer."""
+        key = (call.domain, call.proto.op_type)
+        rule = None if call.foreign_name in self.leaves else self.table.rules.get(key)
+        tensors = all(value is None or isinstance(value, Tensor) for value in call.inputs)
+        if rule is None and call.foreign_name not in self.leaves and functions.expand(self, call):
+            return
+        types = self.types(call)
+        specs = tuple(self.output(call, number, types) for number in range(len(call.proto.output)))
+        start = len(self.writer.layers)
+        if rule is None or not tensors or not self.apply(rule, call, specs, start):
+            self.foreign(call, specs)
+        self.adopt(start)
+        weight = bool(call.inputs) and all(isinstance(v, Tensor) and v.weight for v in call.inputs if v is not None)
+        for number, output in enumerate(call.proto.output):
+            spec = specs[number]
+            if spec is None:
+                continue
+            found = types.get(output)
+            if found is not None and found.kind in ("sequence", "optional"):
+                call.frame.values[output] = SequenceValue(spec, None, found.item, found.kind == "optional")
+            else:
+                ranked = found is not None and found.shape is not None
+                call.frame.values[output] = Tensor(spec, None, weight, ranked=ranked or spec.shape != UNRANKED)
+
+    def apply(self, rule: Callable[[Node], Any], call: Call, specs: tuple[TensorSpec | None, ...], start: int) -> bool:
+        """Let a rule write its layers; False where it declines, or where the ranks it needs are not known."""
+        node = self.seen(call, specs)
+        try:
+            if rule(node) is not NotImplemented:
+                return True
+        except Exception:
+            if all(not isinstance(value, Tensor) or value.ranked for value in call.inputs):
+                raise
+        del self.writer.layers[start:]
+        return False
+
+    def seen(self, call: Call, specs: tuple[TensorSpec | None, ...]) -> Node:
+        """The node as rules see it."""
+        frame = call.frame
+        inputs = tuple(value if isinstance(value, Tensor) else None for value in call.inputs)
+        scope = joined((frame.scope, node_scope(call.proto)))
+        version = call.version
+        return Node(
+            call.name, call.proto.op_type, call.domain, version, scope, inputs, specs, call.attrs, self.writer
+        )  # fmt: skip
+
+    def foreign(self, call: Call, specs: Sequence[TensorSpec | None]) -> None:
+        """A layer of an operator nobody here knows, with all its operands."""
+        inputs: dict[str, TensorSpec] = {}
+        for value in call.inputs:
+            for tensor in [value] if isinstance(value, Tensor) else (value.items or []) if value else []:
+                inputs[f"x{len(inputs)}"] = tensor.spec
+        outputs = {f"y{number}": spec for number, spec in enumerate(specs) if spec is not None}
+        scope = joined((call.frame.scope, node_scope(call.proto)))
+        self.writer.layer(
+            call.name, call.foreign_name, inputs, outputs, plain(call.attrs), scope=scope, source=call.source
+        )
+
+    # ------------------------------------------------------------------------------------------------ shapes
+    def types(self, call: Call) -> dict[str, Type]:
+        """What is known of the outputs: inferred, and where that leaves a gap, as the file declares it."""
+        rule = self.table.infer.get((call.domain, call.proto.op_type))
+        found: dict[str, Type]
+        if rule is not None:
+            made = rule(self.seen(call, tuple(None for _ in call.proto.output)))
+            found = {
+                name: Type("tensor", pair[1], tuple(pair[0]))
+                for name, pair in zip(call.proto.output, made, strict=False)
+                if name and pair is not None
+            }
+        else:
+            found = infer(
+                functions.resolved(call.proto, call.frame.given), call.inputs, call.version, call.frame.opsets,
+                self.ir_version, call.where,
+            )  # fmt: skip
+        for output in call.proto.output:
+            inferred = found.get(output)
+            if output and (inferred is None or not inferred.kind or inferred.shape is None or None in inferred.shape):
+                found[output] = self.completed(inferred, output, call)
+        return found
+
+    def completed(self, inferred: Type | None, output: str, call: Call) -> Type:
+        """An inferred type with the gaps filled from the declared one, whose free axes may have got their sizes."""
+        stated = call.frame.declared.get(output)
+        if stated is None:
+            return inferred or Type("")
+        declared = from_proto(stated, f"{call.where}: the output {output!r}")
+        if inferred is None or not inferred.kind:
+            return Type(declared.kind, declared.dtype, self.sized(declared), item=declared.item)
+        if inferred.kind != "tensor" or declared.kind != "tensor" or declared.shape is None:
+            return inferred
+        shape = self.sized(declared)
+        if inferred.shape is None:
+            return Type("tensor", inferred.dtype or declared.dtype, shape)
+        if shape is None or len(shape) != len(inferred.shape):
+            return inferred
+        merged = tuple(b if a is None else a for a, b in zip(inferred.shape, shape, strict=True))
+        return Type("tensor", inferred.dtype, merged)
+
+    def sized(self, declared: Type) -> tuple[int | None, ...] | None:
+        if declared.shape is None:
+            return None
+        names = declared.names or ("",) * len(declared.shape)
+        return tuple(
+            self.sizes.get(name) if size is None else size for size, name in zip(declared.shape, names, strict=True)
+        )
+
+    def output(self, call: Call, number: int, types: Mapping[str, Type]) -> TensorSpec | None:
+        """The spec of an output under its name in the result; ``None`` for one that is left out."""
+        output = call.proto.output[number]
+        if not output:
+            return None
+        found = types.get(output, Type(""))
+        dtype = found.dtype if found.dtype in BITS or found.dtype == "string" else ""
+        if found.kind not in ("", "tensor") or not dtype:
+            shape = found.shape if found.shape is not None and found.kind == "tensor" else UNRANKED
+            return TensorSpec(shape, dtype or self.guess(call), self.named(output, call.frame))
+        shape = UNRANKED if found.shape is None else found.shape
+        for size in shape:
+            if size is not None and size < 0:
+                raise ModelError(f"{call.where}: its output {output!r} would have the shape {shape}")
+        return TensorSpec(shape, dtype, self.named(output, call.frame))
+
+    def guess(self, call: Call) -> str:
+        """The type of an output of which nothing is known: that of the first operand."""
+        for value in call.inputs:
+            if isinstance(value, Tensor) and value.spec.dtype:
+                return value.spec.dtype
+        return "float32"
+
+    def named(self, name: str, frame: Frame) -> str:
+        """The name of a tensor in the result: its own in the main graph, a unique one elsewhere."""
+        settled = frame.names.get(name)
+        if settled is not None:
+            return settled
+        made = name if frame.own else self.writer.taken(frame.path + name)
+        frame.names[name] = made
+        return made
+
+    # ------------------------------------------------------------------------------------- shape arithmetic
+    def arithmetic(self, call: Call) -> bool:
+        """Compute the contents of the outputs where all operands' are known; True when that makes a layer needless.
+
+        What is computed from shapes, and integers computed from integers, is no layer of the network. Numbers computed
+        from weights stay layers, which a pass calls prepared; their contents go on beside.
+        """
+        op_type = call.proto.op_type
+        if op_type in SHAPES:
+            return self.measured(call)
+        if op_type not in evaluate.EVALUATORS:
+            return False
+        operands: list[Array | None] = []
+        shaped = False
+        partial = False
+        for value in call.inputs:
+            if value is None:
+                operands.append(None)
+            elif not isinstance(value, Tensor):
+                return False
+            elif value.weight:
+                contents = value.value
+                if contents is None:
+                    return False
+                operands.append(contents)
+                shaped = shaped or value.shaped
+            elif value.partial is not None:
+                partial = True
+            else:
+                return False
+        if partial:
+            return False
+        attrs = call.attrs
+        if op_type == "Split" and "num_outputs" not in attrs:
+            attrs = {**attrs, "num_outputs": len(call.proto.output)}
+        made = evaluate.evaluate(op_type, operands, attrs, call.version)
+        if op_type == "ConstantOfShape":
+            return constants.filled(self, call, made[0] if made else None, shaped)
+        if made is None or len(made) < len([o for o in call.proto.output if o]):
+            return False
+        self.known += sum(one.size for one in made)
+        if self.known > MAX_KNOWN and max(one.size for one in made) > 64:
+            return False
+        if not shaped and made[0].dtype.name not in COUNTING:
+            self.translate(call)
+            for output, contents in zip(call.proto.output, made, strict=False):
+                value = call.frame.values.get(output) if output else None
+                if isinstance(value, Tensor) and value.shape == contents.shape and value.dtype == contents.dtype.name:
+                    value.value = contents
+            return True
+        for output, contents in zip(call.proto.output, made, strict=False):
+            if output:
+                self.constant(output, contents, call, shaped)
+        return True
+
+    def constant(self, output: str, contents: Array, call: Call, shaped: bool) -> Tensor:
+        """A tensor whose contents are known and which no layer makes; it is declared once a layer reads it."""
+        spec = TensorSpec(contents.shape, contents.dtype.name, self.named(output, call.frame))
+        self.deferred[spec.name] = Deferred(spec, CONSTANT, call.name, region=self.writer.open_region)
+        tensor = Tensor(spec, contents, True, shaped)
+        call.frame.values[output] = tensor
+        return tensor
+
+    def measured(self, call: Call) -> bool:
+        """Shape and Size: known where the dimensions are."""
+        return constants.measured(self, call)
+
+    # ------------------------------------------------------------------------------------------ late writing
+    def adopt(self, start: int) -> None:
+        """Settle what the layers written from ``start`` on read of the tensors that were left for later."""
+        if not self.deferred:
+            return
+        layers = self.writer.layers
+        wanted: list[tuple[Layer, str, Deferred]] = []
+        for layer in layers[start:]:
+            for role, spec in layer.inputs.items():
+                found = self.deferred.get(spec.name)
+                if found is not None:
+                    wanted.append((layer, role, found))
+        for layer, role, found in wanted:
+            if self.deferred.pop(found.spec.name, None) is not None:
+                self.settle(found, start, role in WEIGHT_ROLES or (layer.op, role) in STATISTICS)
+
+    def settle(self, found: Deferred, place: int, is_weight: bool) -> None:
+        """Declare a tensor that was left for later, or write its layer at ``place``."""
+        if found.write is None or (found.learned and is_weight):
+            self.writer.declare(found.spec, None if found.learned else found.kind, source=found.source)
+            return
+        before = len(self.writer.layers)
+        found.write()
+        made = self.writer.layers[before:]
+        del self.writer.layers[before:]
+        for layer in made:
+            layer.region = found.region
+        self.writer.layers[place:place] = made
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """What is written inside is forgotten: a first look at a loop's body."""
+        kept = self.writer, self.deferred, self.looked_up
+        self.writer = GraphWriter(self.writer.name, self.writer.framework)
+        self.deferred, self.looked_up = dict(self.deferred), set(self.looked_up)
+        try:
+            yield
+        finally:
+            self.writer, self.deferred, self.looked_up = kept
+
+
+__all__ = ["Walker"]
