@@ -129,10 +129,19 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     if mark.host not in hosts:
         raise ModelError(f"layer {layer.name} is marked as folded into {mark.host!r}, and there is no such layer")
     try:
-        merged = Cost() if "bias" in hosts[mark.host].inputs else Cost({"bias": Counts(adds=layer.y.numel)})
+        merged = _left_over(layer, hosts[mark.host])
     except UnknownDimensionError as error:
         return LayerReport(layer, UNSUPPORTED, f"shape: {error}", provider=provider)
     return LayerReport(layer, FOLDED, mark.reason, merged, cost, read, written, 1, provider)
+
+
+def _left_over(layer: Layer, host: Layer) -> Cost:
+    """What a folded layer still costs: a norm the bias that its host lacks; a quantisation nothing, since an integer
+    kernel scales its own results.
+    """
+    if layer.op in ("quantize", "dequantize") or "bias" in host.inputs:
+        return Cost()
+    return Cost({"bias": Counts(adds=layer.y.numel)})
 
 
 def _check(cost: Cost, layer: Layer, formula: Formula) -> int:

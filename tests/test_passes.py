@@ -37,7 +37,7 @@ def block(op: str = "conv", tweak: Tweak | None = None, **norm: Any) -> GraphBui
     return net
 
 
-@pytest.mark.parametrize("op", ["conv", "conv_transpose", "linear"])
+@pytest.mark.parametrize("op", ["conv", "conv_transpose", "deform_conv", "linear"])
 def test_a_norm_folds_into_the_linear_layer_before_it(op: str) -> None:
     marks = fold_batch_norm(block(op).graph()).marks
     assert list(marks) == ["norm"]
@@ -122,6 +122,15 @@ def test_a_host_whose_output_the_model_returns_does_not_fold() -> None:
     net = block()
     assert not fold_batch_norm(net.graph(net.layers[0].y)).marks
     assert fold_batch_norm(net.graph(net.layers[1].y)).marks
+
+
+def test_after_an_einstein_sum_no_norm_folds() -> None:
+    """Which dimension of the result its weight makes is not known: here the first, not the last."""
+
+    def summed(net: GraphBuilder) -> None:
+        net.layers[0].attrs["equation"] = "ij,kj->ki"
+
+    assert not fold_batch_norm(block("linear", summed).graph()).marks
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multiprof.ir import BUFFER, PARAMETER, VIEW, WRITE, Graph, Layer, Parameter, Region, Shape, TensorSpec
+from multiprof.ir import BUFFER, PARAMETER, VIEW, WRITE, Graph, Layer, Parameter, Quant, Region, Shape, TensorSpec
 
 
 class GraphBuilder:
@@ -39,9 +39,10 @@ class GraphBuilder:
         *,
         trainable: bool | None = True,
         dtype: str = "",
+        quant: Quant | None = None,
         tied: tuple[str, ...] = (),
     ) -> TensorSpec:
-        spec = TensorSpec(shape, dtype or self.dtype, name)
+        spec = TensorSpec(shape, dtype or self.dtype, name, quant)
         self.parameters[name] = Parameter(spec, kind, trainable if kind == PARAMETER else None, name, tied)
         return spec
 
@@ -58,6 +59,7 @@ class GraphBuilder:
         name: str = "",
         scope: str = "",
         dtype: str = "",
+        quant: Quant | None = None,
         region: str | None = None,
         alias: str = "",
         outputs: Mapping[str, Shape] | None = None,
@@ -65,13 +67,14 @@ class GraphBuilder:
     ) -> TensorSpec:
         """A layer with the one output ``y``, of the first input's shape unless given, or with ``outputs`` by role.
 
-        ``alias`` is ``view`` or ``write`` when the first output shares the memory of the first input.
+        ``alias`` is ``view`` or ``write`` when the first output shares the memory of the first input. ``dtype`` and
+        ``quant`` are those of all outputs.
         """
         name = name or f"{op}{len(self.layers)}"
         first = next(iter(inputs.values()), None)
         shapes = outputs or {"y": first.shape if y is None and first else y or ()}
         kind = dtype or (first.dtype if first else self.dtype)
-        made = {role: TensorSpec(shape, kind, f"{name}:{role}") for role, shape in shapes.items()}
+        made = {role: TensorSpec(shape, kind, f"{name}:{role}", quant) for role, shape in shapes.items()}
         aliases = ((next(iter(made)), next(iter(inputs)), alias),) if alias in (VIEW, WRITE) else ()
         self.layers.append(Layer(name, op, dict(inputs), made, attrs, scope, f"hand.{op}", region, aliases))
         return next(iter(made.values()))

@@ -1,33 +1,13 @@
-"""Small passes Graph -> Graph. They never change a layer: they add marks, or put a changed copy in its place."""
+"""Batch norms that merge into the layer before them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from multiprof.ir import FOLDED, PREPARED, Graph, Layer, Mark
 
 # Ops that are linear per output channel, so that a batch norm after them scales their weight and adds to their bias.
-FOLD_HOSTS = frozenset(("conv", "conv_transpose", "linear"))
-
-
-def mark_prepared(graph: Graph) -> Graph:
-    """Mark the layers that compute from parameters, buffers and constants alone: their result is itself a weight.
-
-    Such a layer reads at least one tensor, and every tensor it reads is declared, written into the program (op
-    ``constant``) or made by another prepared layer. Creation ops (``fill``, ``arange``, ``random``) read nothing and
-    are not prepared, nor is what is computed from them: a network that starts from zeros or noise does its work on
-    every run.
-    """
-    weights = set(graph.parameters)
-    marks = dict(graph.marks)
-    for layer in graph.layers:
-        if layer.op == "constant":
-            weights.update(spec.name for spec in layer.outputs.values())
-        elif layer.inputs and all(spec.name in weights for spec in layer.inputs.values()):
-            weights.update(spec.name for spec in layer.outputs.values())
-            marks.setdefault(layer.name, Mark(PREPARED, "computed from weights and constants alone"))
-    return replace(graph, marks=marks)
+FOLD_HOSTS = frozenset(("conv", "conv_transpose", "deform_conv", "linear"))
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -88,23 +68,4 @@ def _foldable(host: Layer, norm: Layer, weights: _Weights) -> bool:
         return bool(host.attrs["out_channels"] == channels)
     # A linear layer makes the last dimension. With more than two, a norm over dimension 1 is another thing.
     shape = host.y.shape
-    return shape[-1] == channels and (len(shape) == 2 or shape[1] != channels)
-
-
-def count_unmasked_pairs(graph: Graph) -> Graph:
-    """Let causal attention count only the pairs its mask leaves, in place of all of them."""
-    return replace(
-        graph,
-        layers=tuple(
-            replace(layer, attrs={**layer.attrs, "pairs": "unmasked"})
-            if layer.op == "attention" and layer.attrs.get("causal")
-            else layer
-            for layer in graph.layers
-        ),
-    )
-
-
-# In this order: a batch norm folds into a layer whose weight is prepared.
-default_passes: tuple[Callable[[Graph], Graph], ...] = (mark_prepared, fold_batch_norm)
-
-__all__ = ["count_unmasked_pairs", "default_passes", "fold_batch_norm", "mark_prepared"]
+    return "equation" not in host.attrs and shape[-1] == channels and (len(shape) == 2 or shape[1] != channels)
