@@ -91,13 +91,13 @@ def emit(node: Node, op: str, given: Weights) -> None:
         suffix = "" if count == 1 else "reverse" if reverse else "forward"
         node.layer(op, operands, outputs, own, suffix=suffix)
     if count == 2:
-        for role, spec, axis in (
+        for role, result, axis in (
             ("y", sequence, 2 if layout else 1),
             *((role, spec, 1 if layout else 0) for role, spec in states.items()),
         ):
-            if spec is not None:
+            if result is not None:
                 pair = {f"x{i}": part for i, part in enumerate(parts[role])}
-                node.layer("stack", pair, spec, {"axis": axis}, suffix=f"stack_{role}")
+                node.layer("stack", pair, result, {"axis": axis}, suffix=f"stack_{role}")
 
 
 def _outputs(
