@@ -174,11 +174,12 @@ def test_a_call_that_is_not_understood_says_so(capsys: pytest.CaptureFixture[str
 
 
 def test_readme_begins_with_the_two_commands() -> None:
-    first, second = blocks(README, "sh")[:2]
-    assert "multiprof analyze examples/resnet50.py:resnet50 --input 1x3x224x224" in first
-    assert len(first.strip().splitlines()) == len(second.strip().splitlines()) == 1
+    file, live, tests = blocks(README, "sh")[:3]
+    assert "multiprof analyze examples/resnet50.onnx" in file
+    assert "multiprof analyze examples/resnet50.py:resnet50 --input 1x3x224x224" in live
+    assert [len(block.strip().splitlines()) for block in (file, live, tests)] == [1, 1, 1]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for step in second.strip().split(" && "):
+    for step in tests.strip().split(" && "):
         assert step in script.splitlines()
 
 
