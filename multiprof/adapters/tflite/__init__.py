@@ -1,0 +1,5 @@
+"""TFLite files, read without TensorFlow and without the interpreter."""
+
+from multiprof.adapters.tflite.reader import read
+
+__all__ = ["read"]
