@@ -41,6 +41,20 @@ ADAPTERS: tuple[Adapter, ...] = (
         suffixes=("-symbol.json", ".symbol.json"),
         pattern=rb'\s*\{\s*"nodes"\s*:\s*\[\s*\{\s*"(op|name|param|attrs?|inputs|backward_source_id)"\s*:',
     ),
+    Adapter(
+        "jax",
+        "multiprof.adapters.jax:read",
+        types=(
+            "flax.linen.module.Module",
+            "flax.nnx.module.Module",
+            "jax._src.core.ClosedJaxpr",
+            "jax._src.stages.Traced",
+            "jaxlib._jax.PjitFunction",
+        ),
+        requires=("jax",),
+        extra="jax",
+        callables=True,
+    ),
 )
 
 

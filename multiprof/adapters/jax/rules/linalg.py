@@ -1,0 +1,59 @@
+"""Fourier transforms and the linear algebra that the vocabulary has; the decompositions it has not stay foreign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multiprof.adapters.jax.table import rule
+from multiprof.adapters.jax.values import Value
+from multiprof.adapters.jax.walker import Walker
+
+
+@rule("fft")
+def fft(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """One transform along each axis, the last one first, as the definition of more dimensions has it.
+
+    Of a real transform only the one along the last axis is real: first of all, or last of all where it is the inverse.
+    """
+    x = w.tensor(values[0])
+    y = w.like(eqn.outvars[0])
+    lengths = tuple(int(n) for n in eqn.params["fft_lengths"])
+    kind = str(getattr(eqn.params["fft_type"], "name", eqn.params["fft_type"])).upper()
+    inverse = kind in ("IFFT", "IRFFT")
+    axes = [x.rank - len(lengths) + i for i in range(len(lengths))]
+    order = list(zip(axes, lengths, strict=True))
+    if not kind.endswith("IRFFT"):
+        order.reverse()
+    shape = list(x.shape)
+    wide = "complex128" if "128" in x.dtype + y.dtype or "float64" in x.dtype + y.dtype else "complex64"
+    for number, (axis, n) in enumerate(order):
+        last = number == len(order) - 1
+        if last:
+            out = y
+        else:
+            if kind == "RFFT" and number == 0:
+                shape[axis] = n // 2 + 1
+            out = w.new(shape, wide)
+        onesided = "RFFT" in kind and axis == axes[-1]
+        w.emit("fft", {"x": x}, {"y": out}, {"axis": axis, "n": n, "inverse": inverse, "onesided": onesided})
+        x = out
+    return [y]
+
+
+@rule("cholesky")
+def cholesky(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    return w.unary("cholesky", eqn, values[0])
+
+
+@rule("triangular_solve")
+def triangular_solve(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    y = w.like(eqn.outvars[0])
+    p = eqn.params
+    attrs = {
+        "triangular": True,
+        "upper": not p["lower"],
+        "transposed": bool(p["transpose_a"]),
+        "left": bool(p["left_side"]),
+    }
+    w.emit("solve", {"a": values[0], "b": values[1]}, {"y": y}, attrs)
+    return [y]
