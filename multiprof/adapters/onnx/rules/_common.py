@@ -7,7 +7,7 @@ from math import prod
 from typing import Any, cast
 
 from multiprof.adapters._common.shapes import broadcast, normal_axis
-from multiprof.adapters.onnx.node import Node, Rule, Tensor
+from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
 from multiprof.errors import ModelError
 from multiprof.ir import Shape, TensorSpec
 
@@ -177,3 +177,17 @@ def copies(node: Node, x: Operand, *outputs: int) -> None:
         spec = node.output(i)
         if spec is not None:
             node.layer("identity", {"x": x}, spec, suffix=f"copy_{i}", aliases=VIEW)
+
+
+def ranked(table: Mapping[tuple[str, str], Infer]) -> dict[tuple[str, str], Infer]:
+    """Inference that says nothing where the number of dimensions of an operand is unknown."""
+
+    def guarded(infer: Infer) -> Infer:
+        def rule(node: Node) -> Sequence[tuple[Shape, str] | None]:
+            if any(tensor is not None and not tensor.ranked for tensor in node.inputs):
+                return []
+            return infer(node)
+
+        return rule
+
+    return {key: guarded(infer) for key, infer in table.items()}

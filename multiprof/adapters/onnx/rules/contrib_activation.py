@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiprof.adapters._common.shapes import broadcast
 from multiprof.adapters.onnx.node import Infer, Node, Rule
-from multiprof.adapters.onnx.rules._common import axis_of, float_attr, int_attr, size
+from multiprof.adapters.onnx.rules._common import axis_of, float_attr, int_attr, ranked, size
 from multiprof.adapters.onnx.rules.activation import emit_swish
 from multiprof.ir import Shape
 
@@ -87,8 +87,10 @@ CONTRIB: dict[str, Rule] = {
     "QuickGelu": quick_gelu,
 }
 _MS = "com.microsoft"
-INFER: dict[tuple[str, str], Infer] = {
-    **{(_MS, name): like_first for name in ("BiasAdd", "BiasSoftmax", "FastGelu", "Gelu", "QuickGelu")},
-    (_MS, "BiasGelu"): broadcast_pair,
-    (_MS, "BiasSplitGelu"): infer_halved,
-}
+INFER: dict[tuple[str, str], Infer] = ranked(
+    {
+        **{(_MS, name): like_first for name in ("BiasAdd", "BiasSoftmax", "FastGelu", "Gelu", "QuickGelu")},
+        (_MS, "BiasGelu"): broadcast_pair,
+        (_MS, "BiasSplitGelu"): infer_halved,
+    }
+)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from multiprof.adapters._common.einsum import matmul_terms
 from multiprof.adapters._common.shapes import matmul_output
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, float_attr, int_attr, ints, str_attr
+from multiprof.adapters.onnx.rules._common import Operand, float_attr, int_attr, ints, ranked, str_attr
 from multiprof.adapters.onnx.rules.activation import Fused
 from multiprof.adapters.onnx.rules.contrib_activation import Found
 from multiprof.adapters.onnx.rules.linear import contract, emit_gemm, transposed
@@ -188,13 +188,15 @@ CONTRIB: dict[str, Rule] = {
     "TransposeMatMul": fused_matmul,
 }
 _MS = "com.microsoft"
-INFER: dict[tuple[str, str], Infer] = {
-    (_MS, "FusedGemm"): infer_gemm,
-    (_MS, "FusedMatMul"): infer_matmul,
-    (_MS, "FusedMatMulActivation"): infer_matmul,
-    (_MS, "GemmFastGelu"): infer_matmul,
-    (_MS, "MatMulBnb4"): infer_n_bits,
-    (_MS, "MatMulFpQ4"): infer_fp_q4,
-    (_MS, "MatMulNBits"): infer_n_bits,
-    (_MS, "TransposeMatMul"): infer_matmul,
-}
+INFER: dict[tuple[str, str], Infer] = ranked(
+    {
+        (_MS, "FusedGemm"): infer_gemm,
+        (_MS, "FusedMatMul"): infer_matmul,
+        (_MS, "FusedMatMulActivation"): infer_matmul,
+        (_MS, "GemmFastGelu"): infer_matmul,
+        (_MS, "MatMulBnb4"): infer_n_bits,
+        (_MS, "MatMulFpQ4"): infer_fp_q4,
+        (_MS, "MatMulNBits"): infer_n_bits,
+        (_MS, "TransposeMatMul"): infer_matmul,
+    }
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiprof.adapters._common.shapes import broadcast
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, float_attr, int_attr
+from multiprof.adapters.onnx.rules._common import Operand, float_attr, int_attr, ranked
 from multiprof.adapters.onnx.rules.activation import Fused
 from multiprof.adapters.onnx.rules.contrib_activation import Found, like_first
 from multiprof.adapters.onnx.rules.index import emit_rows
@@ -137,11 +137,13 @@ CONTRIB: dict[str, Rule] = {
     "SkipSimplifiedLayerNormalization": _skip_norm("rms_norm", 3),
 }
 _MS = "com.microsoft"
-INFER: dict[tuple[str, str], Infer] = {
-    (_MS, "EmbedLayerNormalization"): infer_embed,
-    (_MS, "GroupNorm"): like_first,
-    (_MS, "SimplifiedLayerNormalization"): infer_simplified,
-    (_MS, "SkipGroupNorm"): infer_skip_group,
-    (_MS, "SkipLayerNormalization"): infer_skip,
-    (_MS, "SkipSimplifiedLayerNormalization"): infer_skip,
-}
+INFER: dict[tuple[str, str], Infer] = ranked(
+    {
+        (_MS, "EmbedLayerNormalization"): infer_embed,
+        (_MS, "GroupNorm"): like_first,
+        (_MS, "SimplifiedLayerNormalization"): infer_simplified,
+        (_MS, "SkipGroupNorm"): infer_skip_group,
+        (_MS, "SkipLayerNormalization"): infer_skip,
+        (_MS, "SkipSimplifiedLayerNormalization"): infer_skip,
+    }
+)

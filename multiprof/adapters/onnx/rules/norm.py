@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multiprof.adapters._common.shapes import reduced
-from multiprof.adapters.onnx.node import Node, Rule
+from multiprof.adapters.onnx.node import Infer, Node, Rule
 from multiprof.adapters.onnx.rules._common import (
     Operand,
     axis_of,
@@ -14,6 +14,7 @@ from multiprof.adapters.onnx.rules._common import (
     float_attr,
     given_ints,
     int_attr,
+    ranked,
     size,
     warn,
 )
@@ -164,4 +165,4 @@ RULES: dict[str, Rule] = {
     "RMSNormalization": rms_norm,
     "SimplifiedLayerNormalization": rms_norm,
 }
-INFER = {("", "SimplifiedLayerNormalization"): infer_simplified}
+INFER: dict[tuple[str, str], Infer] = ranked({("", "SimplifiedLayerNormalization"): infer_simplified})
