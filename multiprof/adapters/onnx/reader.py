@@ -46,7 +46,7 @@ def _read(source: Source, inputs: Inputs | None, leaves: frozenset[str], options
     wanted = [info for info in graph.input if info.name not in stored]
     types = {info.name: from_proto(info.type, f"{source.name}: the input {info.name!r}") for info in wanted}
     bound = bind(
-        [_declared(info.name, types[info.name]) for info in wanted if types[info.name].kind in ("tensor", "")],
+        [_declared(info.name, types[info.name]) for info in wanted if _is_tensor(types[info.name])],
         inputs, options.dims, what=source.name,
     )  # fmt: skip
     walker = Walker(source, writer, leaves, bound.sizes, options.trips)
@@ -108,13 +108,23 @@ def _names(proto: ModelProto) -> list[str]:
     return list(found)
 
 
+def _is_tensor(declared: Type) -> bool:
+    """Tensors, and optional ones: one that the caller does not give, and whose shape is not fixed, is absent."""
+    if declared.kind == "optional" and declared.item is not None:
+        return declared.item.kind == "tensor"
+    return declared.kind in ("tensor", "")
+
+
 def _declared(name: str, declared: Type) -> Declared:
     """An input for `bind`: free axes by their names."""
+    optional = declared.kind == "optional"
+    if optional and declared.item is not None:
+        declared = declared.item
     shape: tuple[Dim, ...] | None = None
     if declared.shape is not None:
         names = declared.names or ("",) * len(declared.shape)
         shape = tuple(n or None if d is None else d for d, n in zip(declared.shape, names, strict=True))
-    return Declared(name, shape, declared.dtype or "float32")
+    return Declared(name, shape, declared.dtype or "float32", optional=optional)
 
 
 def _inputs(wanted: list[ValueInfoProto], types: dict[str, Type], bound: Bound, frame: Frame) -> list[TensorSpec]:
@@ -129,7 +139,8 @@ def _inputs(wanted: list[ValueInfoProto], types: dict[str, Type], bound: Bound, 
             kind = types[name]
             item = kind.item
             spec = TensorSpec((None,), item.dtype if item is not None and item.dtype else "float32", name)
-            frame.values[name] = Sequence(spec, None, item, kind.kind == "optional")
+            absent = kind.kind == "optional"
+            frame.values[name] = Sequence(spec, [] if absent else None, item, absent)
         specs.append(spec)
     return specs
 

@@ -172,7 +172,7 @@ class Walker:
         """A layer of an operator nobody here knows, with all its operands."""
         inputs: dict[str, TensorSpec] = {}
         for value in call.inputs:
-            for tensor in [value] if isinstance(value, Tensor) else (value.items or []) if value else []:
+            for tensor in _parts(value):
                 inputs[f"x{len(inputs)}"] = tensor.spec
         outputs = {f"y{number}": spec for number, spec in enumerate(specs) if spec is not None}
         scope = joined((call.frame.scope, node_scope(call.proto)))
@@ -367,6 +367,13 @@ class Walker:
             yield
         finally:
             self.writer, self.deferred, self.looked_up = kept
+
+
+def _parts(value: Value | None) -> Sequence[Tensor | SequenceValue]:
+    """The tensors a foreign layer reads: of a sequence its items, or the sequence itself where they are not known."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, Tensor) or value.items is None else value.items
 
 
 __all__ = ["Walker"]
