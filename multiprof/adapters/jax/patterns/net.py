@@ -1,0 +1,81 @@
+"""The layers of a program as a net: who makes a tensor, how often it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from multiprof.adapters._common.writer import GraphWriter
+from multiprof.ir import Layer, TensorSpec
+
+
+class Net:
+    """Layers by place; a merged one leaves ``None`` behind."""
+
+    def __init__(self, writer: GraphWriter, outputs: Sequence[TensorSpec]) -> None:
+        self.writer = writer
+        self.layers: list[Layer | None] = list(writer.layers)
+        self.maker: dict[str, int] = {}
+        self.uses: dict[str, int] = {}
+        for i, layer in enumerate(writer.layers):
+            for spec in layer.outputs.values():
+                self.maker[spec.name] = i
+            self._read(layer, 1)
+        for spec in outputs:
+            self.uses[spec.name] = self.uses.get(spec.name, 0) + 1
+
+    def _read(self, layer: Layer, times: int) -> None:
+        for spec in layer.inputs.values():
+            self.uses[spec.name] = self.uses.get(spec.name, 0) + times
+
+    def made(self, spec: TensorSpec | None, by: Layer, *ops: str, uses: int = 1) -> Layer | None:
+        """The layer of one of ``ops`` that makes ``spec``, read ``uses`` times, in the region of ``by``."""
+        if spec is None or spec.name not in self.maker or self.uses.get(spec.name, 0) != uses:
+            return None
+        layer = self.layers[self.maker[spec.name]]
+        return layer if layer is not None and layer.op in ops and layer.region == by.region else None
+
+    def place(self, layer: Layer) -> int:
+        return self.maker[next(iter(layer.outputs.values())).name]
+
+    def behind(self, spec: TensorSpec, by: Layer, *ops: str) -> tuple[TensorSpec, list[Layer]]:
+        """The tensor of which ``spec`` is another shape, and the views between; ``ops`` are taken for views too."""
+        views: list[Layer] = []
+        while True:
+            layer = self.made(spec, by, "reshape", "expand", *ops)
+            if layer is None:
+                return spec, views
+            views.append(layer)
+            spec = layer.x
+
+    def declared(self, spec: TensorSpec) -> bool:
+        return spec.name in self.writer.parameters
+
+    def replace(
+        self, last: Layer, gone: Iterable[Layer], op: str, inputs: Mapping[str, TensorSpec], attrs: Mapping[str, Any]
+    ) -> None:
+        """Put one layer in the place of ``last``, and take the layers that lead to it away."""
+        short = last.scope + "/" + op if last.scope else op
+        made = Layer(
+            self.writer.unique(short), op, dict(inputs), dict(last.outputs), dict(attrs), last.scope, last.source,
+            last.region,
+        )  # fmt: skip
+        self.put(last, made, gone)
+
+    def put(self, last: Layer, made: Layer, gone: Iterable[Layer]) -> None:
+        for layer in (*gone, last):
+            place = self.place(layer)
+            if self.layers[place] is not None:
+                self._read(layer, -1)
+                self.layers[place] = None
+        place = self.place(last)
+        self.layers[place] = made
+        self._read(made, 1)
+
+
+def scalar_of(layer: Layer) -> Any:
+    """The constant operand of a layer that has one, as its second operand."""
+    return None if layer.attrs.get("reverse") else layer.attrs.get("scalar")
+
+
+__all__ = ["Net", "scalar_of"]

@@ -1,0 +1,196 @@
+"""Normalisations spelled out: (x − mean)·(1/√(var + ε)·weight) + bias, as Flax writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from multiprof.adapters.jax.patterns.net import Net, scalar_of
+from multiprof.ir import Layer, TensorSpec
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a normalisation is made of, and the layers that spell it out."""
+
+    x: TensorSpec
+    mean: TensorSpec | None
+    variance: TensorSpec
+    eps: Any
+    weight: TensorSpec | None = None
+    bias: TensorSpec | None = None
+    gone: list[Layer] = field(default_factory=list)
+
+
+def merge_norm(net: Net, i: int) -> bool:
+    """Try it with a bias at an addition; at a product only where no addition of a bias follows."""
+    last = net.layers[i]
+    assert last is not None
+    if "x1" not in last.inputs:
+        return False
+    if last.op == "mul" and _bias_follows(net, i, last):
+        return False
+    for parts in _parts(net, last):
+        if _batch_norm(net, last, parts) or _layer_norm(net, last, parts):
+            return True
+    return False
+
+
+def _bias_follows(net: Net, i: int, last: Layer) -> bool:
+    """Whether the next reader is an addition of a declared tensor: the norm is merged there."""
+    if net.uses.get(last.y.name) != 1:
+        return False
+    for layer in net.layers[i + 1 :]:
+        if layer is not None and any(spec.name == last.y.name for spec in layer.inputs.values()):
+            if layer.op == "mul" and "x1" in layer.inputs:  # a weight that is multiplied last
+                return any(net.declared(net.behind(spec, layer)[0]) for spec in layer.inputs.values())
+            if layer.op != "add" or "x1" not in layer.inputs:
+                return False
+            return any(net.declared(net.behind(spec, layer)[0]) for spec in layer.inputs.values())
+    return False
+
+
+def _pairs(layer: Layer) -> Iterator[tuple[TensorSpec, TensorSpec]]:
+    yield layer.inputs["x0"], layer.inputs["x1"]
+    yield layer.inputs["x1"], layer.inputs["x0"]
+
+
+def _parts(net: Net, last: Layer) -> Iterator[_Parts]:
+    """Every way to read the layers before ``last`` as a normalisation."""
+    if last.op == "mul":
+        yield from _products(net, last, [])
+        return
+    for product, offset in _pairs(last):
+        bias, views = net.behind(offset, last)
+        core = net.made(product, last, "mul")
+        if core is not None and net.declared(bias) and "x1" in core.inputs:
+            for parts in _products(net, core, [core, *views]):
+                parts.bias = bias
+                yield parts
+
+
+def _products(net: Net, core: Layer, gone: list[Layer]) -> Iterator[_Parts]:
+    """(x − mean)·r, (x − mean)·(r·weight) and (x·r)·weight, r = 1/√(var + ε)."""
+    for left, right in _pairs(core):
+        weight, views = net.behind(right, core)
+        inner = net.made(left, core, "mul")
+        if net.declared(weight) and inner is not None and "x1" in inner.inputs:
+            for a, b in _pairs(inner):
+                root = _root(net, b, core)
+                if root is not None:
+                    variance, eps, between = root
+                    x, mean, centre = _centred(net, a, core)
+                    yield _Parts(x, mean, variance, eps, weight, None, [*gone, inner, *views, *between, *centre])
+        scale, between_views = net.behind(right, core)
+        product = net.made(scale, core, "mul")
+        x, mean, centre = _centred(net, left, core)
+        if product is not None and "x1" in product.inputs:
+            for a, b in _pairs(product):
+                root = _root(net, a, core)
+                weight, views = net.behind(b, core)
+                if root is not None and net.declared(weight):
+                    variance, eps, between = root
+                    layers = [*gone, product, *between_views, *views, *between, *centre]
+                    yield _Parts(x, mean, variance, eps, weight, None, layers)
+        root = _root(net, right, core)
+        if root is not None:
+            variance, eps, between = root
+            yield _Parts(x, mean, variance, eps, None, None, [*gone, *between, *centre])
+
+
+def _root(net: Net, spec: TensorSpec, by: Layer) -> tuple[TensorSpec, Any, list[Layer]] | None:
+    """1/√(variance + ε): the variance, ε and the layers between."""
+    spec, views = net.behind(spec, by)
+    root = net.made(spec, by, "rsqrt")
+    if root is None:
+        return None
+    inner, more = net.behind(root.x, by)
+    raised = net.made(inner, by, "add")
+    if raised is None or scalar_of(raised) is None:
+        return None
+    variance, last = net.behind(raised.x, by)
+    return variance, scalar_of(raised), [*views, root, *more, raised, *last]
+
+
+def _centred(net: Net, spec: TensorSpec, by: Layer) -> tuple[TensorSpec, TensorSpec | None, list[Layer]]:
+    """x − mean: x, the mean and the layers between; no mean where nothing, or 0, is taken off."""
+    difference = net.made(spec, by, "sub")
+    if difference is None or difference.attrs.get("reverse"):
+        return spec, None, []
+    if "x1" not in difference.inputs:
+        return (difference.x, None, [difference]) if scalar_of(difference) == 0 else (spec, None, [])
+    mean, views = net.behind(difference.inputs["x1"], by)
+    return difference.inputs["x0"], mean, [difference, *views]
+
+
+def _inputs(parts: _Parts) -> dict[str, TensorSpec]:
+    named = {"x": parts.x, "weight": parts.weight, "bias": parts.bias}
+    return {role: spec for role, spec in named.items() if spec is not None}
+
+
+def _batch_norm(net: Net, last: Layer, parts: _Parts) -> bool:
+    """With given statistics, one of each for every channel."""
+    mean, variance = parts.mean, parts.variance
+    if mean is None or not net.declared(mean) or not net.declared(variance) or mean.rank != 1:
+        return False
+    if any(spec is not None and spec.shape != mean.shape for spec in (variance, parts.weight, parts.bias)):
+        return False
+    inputs = {**_inputs(parts), "mean": mean, "var": variance}
+    attrs = {"eps": parts.eps, "channels": mean.shape[0], "batch_stats": False}
+    net.replace(last, parts.gone, "batch_norm", inputs, attrs)
+    return True
+
+
+def _layer_norm(net: Net, last: Layer, parts: _Parts) -> bool:
+    """With statistics of the last axes of x itself; without a mean it is the root-mean-square norm."""
+    found = _statistics(net, last, parts)
+    if found is None:
+        return False
+    mean, gone = found
+    axes = mean.attrs["axis"]
+    x = parts.x
+    if None in x.shape or not mean.y.numel or sorted(axes) != list(range(x.rank - len(axes), x.rank)):
+        return False
+    size = x.numel // mean.y.numel
+    if any(spec is not None and spec.numel != size for spec in (parts.weight, parts.bias)):
+        return False
+    op = "rms_norm" if parts.mean is None else "layer_norm"
+    if op == "rms_norm" and parts.bias is not None:
+        return False
+    net.replace(last, [*parts.gone, *gone], op, _inputs(parts), {"eps": parts.eps, "normalized_size": size})
+    return True
+
+
+def _statistics(net: Net, last: Layer, parts: _Parts) -> tuple[Layer, list[Layer]] | None:
+    """The mean layer that gives the axes, and the layers of the statistics: E(x²) − E(x)², E((x − E(x))²) or E(x²)."""
+    x = parts.x.name
+    if parts.mean is None:
+        squares = net.made(parts.variance, last, "mean")
+        square = None if squares is None else net.made(squares.x, last, "square")
+        if squares is None or square is None or square.x.name != x:
+            return None
+        return squares, [squares, square]
+    gone: list[Layer] = []
+    variance = parts.variance
+    clamped = net.made(variance, last, "relu")
+    if clamped is not None:
+        gone.append(clamped)
+        variance = clamped.x
+    difference = net.made(variance, last, "sub")
+    if difference is None or "x1" not in difference.inputs:
+        return None
+    squares = net.made(difference.inputs["x0"], last, "mean")
+    product = net.made(difference.inputs["x1"], last, "square")
+    square = None if squares is None else net.made(squares.x, last, "square")
+    mean = net.made(parts.mean, last, "mean", uses=2)
+    if squares is None or product is None or square is None or mean is None:
+        return None
+    if square.x.name != x or mean.x.name != x or product.x.name != mean.y.name:
+        return None
+    if squares.attrs["axis"] != mean.attrs["axis"]:
+        return None
+    return mean, [*gone, difference, squares, product, square, mean]
+
+
+__all__ = ["merge_norm"]
