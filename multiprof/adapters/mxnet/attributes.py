@@ -62,7 +62,7 @@ class Attributes:
             raise self.wrong(name, f"one of {', '.join(choices)}")
         return str(value)
 
-    def int(self, name: str, default: int | None = None, least: int | None = None) -> int:
+    def integer(self, name: str, default: int | None = None, least: int | None = None) -> int:
         """An integer; without ``default`` it must be there, and with ``least`` be no smaller."""
         found = self.maybe_int(name)
         if found is None:
@@ -83,7 +83,7 @@ class Attributes:
             raise self.wrong(name, "an integer")
         return number
 
-    def float(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float) -> float:
         text = self.text(name)
         if text is None:
             return default
@@ -92,7 +92,7 @@ class Attributes:
             raise self.wrong(name, "a number")
         return number
 
-    def bool(self, name: str, default: bool = False) -> bool:
+    def flag(self, name: str, default: bool = False) -> bool:
         text = self.text(name)
         if text is None:
             return default

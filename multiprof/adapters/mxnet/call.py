@@ -10,10 +10,20 @@ from multiprof.ir import Shape
 
 if TYPE_CHECKING:
     from multiprof.adapters.mxnet.inference import Inference
-    from multiprof.adapters.mxnet.symbol import Symbol
     from multiprof.adapters.mxnet.table import Args, Rule
 
 MAX_RANK = 32
+
+
+class Body:
+    """A subgraph of a node: ``links`` are pairs (place of an argument of the node, name of the variable it becomes)."""
+
+    __slots__ = ("inference", "links")
+
+    def __init__(self, inference: Inference, links: list[tuple[int, str]]) -> None:
+        self.inference = inference
+        self.links = links
+
 
 # A shape of which not even the rank is known is None; an unknown dimension within a shape is None too.
 Known = Shape | None
@@ -22,7 +32,9 @@ Known = Shape | None
 class Call:
     """A node that computes. ``ins`` and ``outs`` are places in the inference's lists of shapes and types."""
 
-    __slots__ = ("args", "attrs", "inference", "ins", "memo", "name", "op", "outs", "raw", "rule", "subgraphs", "where")
+    __slots__ = (
+        "args", "attrs", "bodies", "inference", "ins", "memo", "name", "op", "outs", "raw", "rule", "where",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, op: str, raw: str, attrs: Attributes, rule: Rule | None, inference: Inference
@@ -37,7 +49,7 @@ class Call:
         self.args: Args = ()
         self.ins: list[int] = []
         self.outs: range = range(0)
-        self.subgraphs: list[Symbol] = []
+        self.bodies: list[Body] = []  # the subgraphs, being inferred themselves
         self.memo: Any = None  # what a rule keeps between its calls
 
     def shape(self, i: int = 0) -> Known:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from multiprof.adapters.mxnet.aliases import canonical
 from multiprof.adapters.mxnet.attributes import Attributes
-from multiprof.adapters.mxnet.call import MAX_RANK, Call, Known, unify
+from multiprof.adapters.mxnet.call import MAX_RANK, Body, Call, Known, unify
 from multiprof.adapters.mxnet.rules import find_rule
 from multiprof.adapters.mxnet.symbol import VARIABLE, Node, Symbol
 from multiprof.adapters.mxnet.table import PARAMETERS
@@ -27,21 +27,33 @@ class Variable:
         self.name = name
         self.attrs = attrs
         self.entry = entry
-        self.uses: list[tuple[Call, str]] = []  # who reads it, as which argument ("" where arguments are all alike)
+        self.uses: list[tuple[Call, int]] = []  # who reads it, as which argument
+
+    def args(self) -> set[str]:
+        """The names of the arguments as which it is read, in subgraphs too ("" where arguments are all alike)."""
+        found: set[str] = set()
+        for call, place in self.uses:
+            inner = [
+                body.inference.variables[name].args() for body in call.bodies for at, name in body.links if at == place
+            ]
+            found.update(*inner, ({call.args[place]} if place < len(call.args) else {""}) if not inner else ())
+        return found
 
     @property
     def learned(self) -> bool:
         """Whether some operator reads it as a weight or statistics, or its attributes say how to initialise it."""
-        if any(arg in PARAMETERS for _, arg in self.uses):
-            return True
         marks = ("__init__", "__lr_mult__", "__wd_mult__")
-        return any(mark in self.attrs.values for mark in marks)
+        return any(mark in self.attrs.values for mark in marks) or not PARAMETERS.isdisjoint(self.args())
 
     @property
     def is_label(self) -> bool:
         """Whether inference can do without it."""
-        unread = bool(self.uses) and all(call.rule is not None and arg in call.rule.unread for call, arg in self.uses)
-        return unread or self.name.endswith("_label")
+        if self.name.endswith("_label"):
+            return True
+        return bool(self.uses) and all(
+            call.rule is not None and place < len(call.args) and call.args[place] in call.rule.unread
+            for call, place in self.uses
+        )
 
 
 class Inference:
@@ -98,7 +110,9 @@ class Inference:
         op = canonical(node.op)
         rule = find_rule(op)
         call = Call(node.name, op, node.op, Attributes(node.attrs, where), rule, self)
-        call.subgraphs = node.subgraphs
+        if node.subgraphs and rule is not None:
+            parts = enumerate(node.subgraphs)
+            call.bodies = [Body(Inference(part, f"{where}: subgraph {i}"), []) for i, part in parts]
         index = len(self.calls)
         call.ins = [self._entry(outs[above], output, where) for above, output in node.inputs]
         if rule is not None:
@@ -113,8 +127,7 @@ class Inference:
         for place, entry in enumerate(call.ins):
             self.readers[entry].append(index)
             if self.makers[entry] < 0:
-                arg = call.args[place] if place < len(call.args) else ""
-                self.variables[self.names[entry]].uses.append((call, arg))
+                self.variables[self.names[entry]].uses.append((call, place))
         made = max(used, 1)
         if rule is not None:
             made = rule.outputs if isinstance(rule.outputs, int) else rule.outputs(call)

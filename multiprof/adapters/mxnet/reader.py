@@ -94,7 +94,12 @@ def _needed(inference: Inference) -> list[Call]:
 
 def _read(call: Call) -> list[int]:
     """The entries that a call reads at inference."""
-    unread = call.rule.unread if call.rule is not None else ()
+    rule = call.rule
+    if rule is None:
+        return call.ins
+    if rule.reads is not None:
+        return rule.reads(call)
+    unread = rule.unread
     if not unread:
         return call.ins
     return [entry for i, entry in enumerate(call.ins) if i >= len(call.args) or call.args[i] not in unread]
@@ -112,7 +117,8 @@ def _declared_shape(variable: Variable) -> Shape | None:
 def _bind(inference: Inference, learned: set[str], inputs: Inputs | None, options: ReadOptions, what: str) -> Bound:
     """The caller's shapes: data by position or name, labels and whatever else has no shape yet by name or after it."""
     named = inputs.kwargs if inputs is not None else {}
-    data, labels = [], []
+    data: list[Declared] = []
+    labels: list[Declared] = []
     for name, variable in inference.variables.items():
         if name not in learned or name in named:
             dtype = variable.attrs.dtype("__dtype__", "")
@@ -169,7 +175,7 @@ def _unknown(shape: Shape | None) -> bool:
 
 def _kind(variable: Variable) -> str | None:
     """Statistics are buffers, Gluon's Constants are constants; the rest by type and role."""
-    if any(arg in STATISTICS for _, arg in variable.uses):
+    if STATISTICS & variable.args():
         return BUFFER
     if "constant_" in variable.attrs.values.get("__init__", "")[:20].lower():
         return CONSTANT
@@ -183,7 +189,7 @@ def _notes(inference: Inference, needed: list[Call], stored: _Stored, beside: Pa
     left = len(inference.calls) - len(needed)
     if left:
         notes.append(f"{left} operators that serve only labels are left out: inference does not run them")
-    fixed = sum(1 for call in needed if call.op.startswith("BatchNorm") and call.attrs.bool("fix_gamma", True))
+    fixed = sum(1 for call in needed if call.op.startswith("BatchNorm") and call.attrs.flag("fix_gamma", True))
     if fixed:
         notes.append(f"fix_gamma: the gamma of {fixed} batch norms counts as 1, whatever is stored")
     return notes

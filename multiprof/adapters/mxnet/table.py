@@ -25,7 +25,8 @@ class Rule:
     """``args`` are the names of the arguments, as MXNet calls them (or a function of the node); beyond them, and where
     there are none, arguments are all alike. ``outputs`` is how many results other nodes may read. ``like`` are the
     arguments that share the results' element type (``None``: all), ``dtype`` gives the results' where it is another.
-    ``unread`` are the arguments that inference does not need (labels).
+    ``unread`` are the arguments that inference does not need (labels); ``reads`` gives the entries that are read where
+    these are not the arguments.
     """
 
     infer: Callable[[Call], None]
@@ -35,6 +36,7 @@ class Rule:
     like: tuple[int, ...] | None = None
     dtype: Callable[[Call], str | tuple[str, ...]] | None = None
     unread: Args = ()
+    reads: Callable[[Call], list[int]] | None = None
 
 
 Rules = Mapping[str, Rule]

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from multiprof.adapters.mxnet.rules import (
     activation,
+    boxes,
+    control,
     convolution,
+    creation,
     dense,
     elementwise,
+    image,
+    indexing,
+    joining,
+    matrices,
     norm,
     outputs,
     pool,
+    recurrent,
+    reduction,
     reshape,
+    slicing,
 )
 from multiprof.adapters.mxnet.table import Rule
 
-_FAMILIES = (activation, convolution, dense, elementwise, norm, outputs, pool, reshape)
+_FAMILIES = (
+    activation,
+    boxes,
+    control,
+    convolution,
+    creation,
+    dense,
+    elementwise,
+    image,
+    indexing,
+    joining,
+    matrices,
+    norm,
+    outputs,
+    pool,
+    recurrent,
+    reduction,
+    reshape,
+    slicing,
+)
 
 
 def _merged() -> dict[str, Rule]:

@@ -46,11 +46,11 @@ def infer_leaky(call: Call) -> None:
 
 def write_leaky(call: Call, to: Writing) -> None:
     kind, attrs = _kind(call), call.attrs
-    slope = attrs.float("slope", 0.25)
+    slope = attrs.number("slope", 0.25)
     if kind == "prelu":
         to.layer(call, "prelu", to.named(call, {"data": "x", "gamma": "weight"}))
     elif kind == "rrelu":  # at inference the slope is the middle of the interval
-        lower, upper = attrs.float("lower_bound", 0.125), attrs.float("upper_bound", 0.334)
+        lower, upper = attrs.number("lower_bound", 0.125), attrs.number("upper_bound", 0.334)
         to.unary(call, "leaky_relu", {"negative_slope": (lower + upper) / 2})
     elif kind == "leaky":
         to.unary(call, "leaky_relu", {"negative_slope": slope})
@@ -64,7 +64,7 @@ def write_leaky(call: Call, to: Writing) -> None:
 
 def write_hard_sigmoid(call: Call, to: Writing) -> None:
     """clip(alpha·x + beta, 0, 1)."""
-    to.unary(call, "hard_sigmoid", {"alpha": call.attrs.float("alpha", 0.2), "beta": call.attrs.float("beta", 0.5)})
+    to.unary(call, "hard_sigmoid", {"alpha": call.attrs.number("alpha", 0.2), "beta": call.attrs.number("beta", 0.5)})
 
 
 RULES: Rules = {

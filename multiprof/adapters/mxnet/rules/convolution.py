@@ -23,7 +23,7 @@ def _window(call: Call) -> Window:
 def _args(no_bias: bool, *before: str) -> Any:
     def args(call: Call) -> Args:
         names = (*before, "weight")
-        return names if call.attrs.bool("no_bias", no_bias) else (*names, "bias")
+        return names if call.attrs.flag("no_bias", no_bias) else (*names, "bias")
 
     return args
 
@@ -38,8 +38,8 @@ def infer_convolution(call: Call) -> None:
     is 1: MXNet deduces as much.
     """
     w = _window(call)
-    filters = call.attrs.int("num_filter", least=1)
-    groups = call.attrs.int("num_group", 1, least=1)
+    filters = call.attrs.integer("num_filter", least=1)
+    groups = call.attrs.integer("num_group", 1, least=1)
     over(call, filters, groups, "filters")
     at = call.args.index("weight")
     call.rank(0, w.rank + 2)
@@ -69,9 +69,9 @@ def _attrs(call: Call, w: Window, channels: int | None) -> dict[str, Any]:
         "stride": w.stride,
         "padding": w.pairs,
         "dilation": w.dilate,
-        "groups": call.attrs.int("num_group", 1),
+        "groups": call.attrs.integer("num_group", 1),
         "in_channels": channels,
-        "out_channels": call.attrs.int("num_filter"),
+        "out_channels": call.attrs.integer("num_filter"),
         "data_format": w.data_format,
     }
 
@@ -119,8 +119,8 @@ def _borders(call: Call, w: Window, spatial: tuple[int | None, ...]) -> tuple[tu
 def infer_deconvolution(call: Call) -> None:
     """weight is (C_i, C_o/G, k …), or (C_i, k …, C_o/G) where the channels come last."""
     w = _window(call)
-    filters = call.attrs.int("num_filter", least=1)
-    groups = call.attrs.int("num_group", 1, least=1)
+    filters = call.attrs.integer("num_filter", least=1)
+    groups = call.attrs.integer("num_group", 1, least=1)
     call.rank(0, w.rank + 2)
     weight = call.rank(1, w.rank + 2)
     if weight is not None:
@@ -167,7 +167,7 @@ def infer_deformable(call: Call) -> None:
     if result is None:
         return
     w = _window(call)
-    points = call.attrs.int("num_deformable_group", 1, least=1)
+    points = call.attrs.integer("num_deformable_group", 1, least=1)
     for k in w.kernel:
         points *= k
     call.expect(1, (result[0], 2 * points, *result[2:]))
@@ -178,7 +178,7 @@ def infer_deformable(call: Call) -> None:
 def write_deformable(call: Call, to: Writing) -> None:
     w = _window(call)
     _, channels, _ = split(w, call.shape(0))
-    attrs = _attrs(call, w, channels) | {"offset_groups": call.attrs.int("num_deformable_group", 1)}
+    attrs = _attrs(call, w, channels) | {"offset_groups": call.attrs.integer("num_deformable_group", 1)}
     to.layer(call, "deform_conv", to.named(call, {**ROLES, "offset": "offset", "mask": "mask"}), None, attrs)
 
 

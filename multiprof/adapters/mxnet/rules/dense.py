@@ -19,13 +19,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _dense_args(call: Call) -> Args:
-    return ("data", "weight") if call.attrs.bool("no_bias") else ("data", "weight", "bias")
+    return ("data", "weight") if call.attrs.flag("no_bias") else ("data", "weight", "bias")
 
 
 def infer_fully_connected(call: Call) -> None:
     """weight is (num_hidden, features); with flatten the features are all that lies behind the batch."""
-    hidden = call.attrs.int("num_hidden", least=1)
-    flatten = call.attrs.bool("flatten", True)
+    hidden = call.attrs.integer("num_hidden", least=1)
+    flatten = call.attrs.flag("flatten", True)
     weight = call.rank(1, 2)
     shape = call.shape(0)
     features: int | None = None
@@ -48,11 +48,11 @@ def write_fully_connected(call: Call, to: Writing) -> None:
     weight = call.shape(1) or (None, None)
     inputs = to.named(call, ROLES)
     shape = inputs["x"].shape
-    if call.attrs.bool("flatten", True) and len(shape) != 2:
+    if call.attrs.flag("flatten", True) and len(shape) != 2:
         flat = to.between(call, (shape[0] if shape else None, weight[1]), inputs["x"].dtype)
         to.layer(call, "reshape", {"x": inputs["x"]}, {"y": flat}, {"shape": flat.shape}, "flatten")
         inputs["x"] = flat
-    attrs = {"in_features": weight[1], "out_features": call.attrs.int("num_hidden")}
+    attrs = {"in_features": weight[1], "out_features": call.attrs.integer("num_hidden")}
     to.layer(call, "linear", inputs, None, attrs)
 
 
@@ -86,7 +86,7 @@ def write_product(
 
 
 def _flags(call: Call) -> tuple[bool, bool]:
-    return call.attrs.bool("transpose_a"), call.attrs.bool("transpose_b")
+    return call.attrs.flag("transpose_a"), call.attrs.flag("transpose_b")
 
 
 def infer_dot(call: Call) -> None:
@@ -200,7 +200,7 @@ def write_matmul(call: Call, to: Writing) -> None:
 
 def infer_gemm(call: Call) -> None:
     """alpha·op(A)·op(B) (+ beta·C) over the last two dimensions; rows may stand at another axis."""
-    axis = call.attrs.int("axis", -2)
+    axis = call.attrs.integer("axis", -2)
     if axis == -2:
         _infer_batched(call, *_flags(call))
     else:
@@ -230,8 +230,8 @@ def _joined(a: Shape, b: Shape, ta: bool, tb: bool) -> Shape:
 def write_gemm(call: Call, to: Writing) -> None:
     a, b, y = to.x(call, 0), to.x(call, 1), to.y(call)
     ta, tb = _flags(call)
-    rank, axis = a.rank, call.attrs.int("axis", -2)
-    alpha, beta = call.attrs.float("alpha", 1.0), call.attrs.float("beta", 1.0)
+    rank, axis = a.rank, call.attrs.integer("axis", -2)
+    alpha, beta = call.attrs.number("alpha", 1.0), call.attrs.number("beta", 1.0)
     with_c = len(call.args) == 3
     moved = axis not in (-2, rank - 2) and rank == b.rank
     shape: Shape = y.shape
@@ -267,7 +267,7 @@ def write_gemm(call: Call, to: Writing) -> None:
 
 
 def infer_embedding(call: Call) -> None:
-    rows, width = call.attrs.int("input_dim", least=1), call.attrs.int("output_dim", least=1)
+    rows, width = call.attrs.integer("input_dim", least=1), call.attrs.integer("output_dim", least=1)
     call.expect(1, (rows, width))
     shape = call.shape(0)
     if shape is not None:
@@ -278,7 +278,7 @@ def infer_embedding(call: Call) -> None:
 
 
 def write_embedding(call: Call, to: Writing) -> None:
-    attrs = {"num_embeddings": call.attrs.int("input_dim"), "embedding_dim": call.attrs.int("output_dim")}
+    attrs = {"num_embeddings": call.attrs.integer("input_dim"), "embedding_dim": call.attrs.integer("output_dim")}
     to.layer(call, "embedding", to.named(call, ROLES), None, attrs)
 
 

@@ -104,7 +104,7 @@ def write_hypot(call: Call, to: Writing, a: TensorSpec, b: TensorSpec | None) ->
     total = to.between(call, y.shape)
     to.layer(call, "square", {"x": a}, {"y": squared}, None, "square")
     if b is None:
-        number = call.attrs.float("scalar", 0.0)
+        number = call.attrs.number("scalar", 0.0)
         to.layer(call, "add", {"x0": squared}, {"y": total}, {"scalar": number * number}, "add")
     else:
         other = to.between(call, b.shape)
@@ -116,7 +116,7 @@ def write_hypot(call: Call, to: Writing, a: TensorSpec, b: TensorSpec | None) ->
 def _scalar(op: str, reverse: bool) -> Write:
     def write(call: Call, to: Writing) -> None:
         x = to.x(call)
-        number = call.attrs.float("scalar", 0.0)
+        number = call.attrs.number("scalar", 0.0)
         attrs: dict[str, Any]
         if op == "hypot":
             write_hypot(call, to, x, None)
@@ -170,7 +170,7 @@ def _power(exponent: float) -> Write:
 
 
 def write_clip(call: Call, to: Writing) -> None:
-    bounds = [call.attrs.float(name, 0.0) if name in call.attrs else None for name in ("a_min", "a_max")]
+    bounds = [call.attrs.number(name, 0.0) if name in call.attrs else None for name in ("a_min", "a_max")]
     to.unary(call, "clip", {"min": bounds[0], "max": bounds[1]})
 
 
@@ -200,7 +200,7 @@ def _widest(call: Call) -> str:
     known = [dtype for dtype in order if dtype in found]
     if not known:
         return ""
-    return known[0] if call.attrs.bool("cast_narrow") else known[-1]
+    return known[0] if call.attrs.flag("cast_narrow") else known[-1]
 
 
 def write_multicast(call: Call, to: Writing) -> None:
@@ -212,7 +212,7 @@ def write_multicast(call: Call, to: Writing) -> None:
 def write_smooth_l1(call: Call, to: Writing) -> None:
     """With s² = scalar²: 0.5·s²·x² where |x| < 1/s², else |x| − 0.5/s²."""
     x, shape = to.x(call), to.y(call).shape
-    factor = call.attrs.float("scalar", 1.0) ** 2
+    factor = call.attrs.number("scalar", 1.0) ** 2
     size, near, square, inner, outer = (to.between(call, shape) for _ in range(5))
     inverse = 1 / factor if factor else 0.0
     to.layer(call, "abs", {"x": x}, {"y": size}, None, "abs")
@@ -250,9 +250,9 @@ def write_where(call: Call, to: Writing) -> None:
     roles = {"condition": "cond", "x": "x0", "y": "x1"}
     attrs: dict[str, Any] = {}
     if "x" not in call.args:
-        attrs["scalar0"] = call.attrs.float("scalar", call.attrs.float("x", 0.0))
+        attrs["scalar0"] = call.attrs.number("scalar", call.attrs.number("x", 0.0))
     if "y" not in call.args:
-        attrs["scalar1"] = call.attrs.float("scalar", call.attrs.float("y", 0.0))
+        attrs["scalar1"] = call.attrs.number("scalar", call.attrs.number("y", 0.0))
     to.layer(call, "where", to.named(call, roles), None, attrs)
 
 

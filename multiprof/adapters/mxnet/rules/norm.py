@@ -16,13 +16,13 @@ BATCH_NORM = {**AFFINE, "moving_mean": "mean", "moving_var": "var"}
 
 def _outputs(call: Call) -> int:
     """Mean and variance (or deviation) stand beside the result where they are asked for."""
-    return 3 if call.attrs.bool("output_mean_var") else 1
+    return 3 if call.attrs.flag("output_mean_var") else 1
 
 
 def _channel_axis(call: Call) -> int | None:
     """The axis of the channels; ``None`` while the rank is unknown."""
     shape = call.shape(0)
-    return None if shape is None else call.axis(call.attrs.int("axis", 1), len(shape))
+    return None if shape is None else call.axis(call.attrs.integer("axis", 1), len(shape))
 
 
 def infer_batch_norm(call: Call) -> None:
@@ -46,12 +46,12 @@ def write_batch_norm(call: Call, to: Writing) -> None:
     axis = _channel_axis(call)
     shape = call.shape(0)
     attrs: dict[str, Any] = {
-        "eps": call.attrs.float("eps", 1e-3),
+        "eps": call.attrs.number("eps", 1e-3),
         "channels": None if shape is None or axis is None else shape[axis],
         "batch_stats": False,
         "axis": axis,
     }
-    if call.attrs.bool("fix_gamma", True):
+    if call.attrs.flag("fix_gamma", True):
         attrs["fix_gamma"] = True  # the weight there is counts as 1
     roles = ("y", "batch_mean", "batch_var")
     made = dict(zip(roles, (to.specs[entry] for entry in call.outs), strict=False))
@@ -69,7 +69,7 @@ def infer_layer_norm(call: Call) -> None:
     shape = call.shape(0)
     if shape is None:
         return
-    axis = call.axis(call.attrs.int("axis", -1), len(shape))
+    axis = call.axis(call.attrs.integer("axis", -1), len(shape))
     known = call.rank(1, 1)
     if known is not None:
         call.expect(0, tuple(known[0] if place == axis else dim for place, dim in enumerate(shape)))
@@ -80,8 +80,8 @@ def infer_layer_norm(call: Call) -> None:
 
 def write_layer_norm(call: Call, to: Writing) -> None:
     shape = call.shape(0)
-    size = None if shape is None else shape[call.axis(call.attrs.int("axis", -1), len(shape))]
-    attrs = {"eps": call.attrs.float("eps", 1e-5), "normalized_size": size}
+    size = None if shape is None else shape[call.axis(call.attrs.integer("axis", -1), len(shape))]
+    attrs = {"eps": call.attrs.number("eps", 1e-5), "normalized_size": size}
     _with_statistics(call, to, "layer_norm", attrs)
 
 
@@ -93,7 +93,7 @@ def infer_group_norm(call: Call) -> None:
         return
     if len(shape) < 3:
         raise call.error(f"the data has the shape {shape}, of rank {len(shape)}; at least 3 are needed")
-    groups = call.attrs.int("num_groups", 1, least=1)
+    groups = call.attrs.integer("num_groups", 1, least=1)
     for i in (1, 2):
         call.expect(i, (shape[1],))
         call.give((shape[0], groups), i)
@@ -102,8 +102,8 @@ def infer_group_norm(call: Call) -> None:
 def write_group_norm(call: Call, to: Writing) -> None:
     shape = call.shape(0) or (None, None)
     attrs = {
-        "eps": call.attrs.float("eps", 1e-5),
-        "groups": call.attrs.int("num_groups", 1),
+        "eps": call.attrs.number("eps", 1e-5),
+        "groups": call.attrs.integer("num_groups", 1),
         "channels": shape[1],
         "batch": shape[0],
     }
@@ -131,7 +131,7 @@ def infer_instance_norm(call: Call) -> None:
 
 def write_instance_norm(call: Call, to: Writing) -> None:
     shape = call.shape(0) or (None, None)
-    attrs = {"eps": call.attrs.float("eps", 1e-3), "channels": shape[1], "batch": shape[0], "running_stats": False}
+    attrs = {"eps": call.attrs.number("eps", 1e-3), "channels": shape[1], "batch": shape[0], "running_stats": False}
     to.layer(call, "instance_norm", to.named(call, AFFINE), None, attrs)
 
 
@@ -150,11 +150,11 @@ def write_lrn(call: Call, to: Writing) -> None:
         call,
         "local_response_norm",
         {
-            "size": attrs.int("nsize"),
+            "size": attrs.integer("nsize"),
             "channels": shape[1] if len(shape) > 1 else None,
-            "alpha": attrs.float("alpha", 1e-4),
-            "beta": attrs.float("beta", 0.75),
-            "k": attrs.float("knorm", 2.0),
+            "alpha": attrs.number("alpha", 1e-4),
+            "beta": attrs.number("beta", 0.75),
+            "k": attrs.number("knorm", 2.0),
         },
     )
 

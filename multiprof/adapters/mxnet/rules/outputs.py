@@ -15,10 +15,10 @@ LABELLED = ("data", "label")
 
 def write_softmax(call: Call, to: Writing) -> None:
     shape = to.x(call).shape
-    axis = call.axis(call.attrs.int("axis", -1), len(shape)) if shape else 0
+    axis = call.axis(call.attrs.integer("axis", -1), len(shape)) if shape else 0
     x, y = to.x(call), to.y(call)
     op = "log_softmax" if call.op == "log_softmax" else "softmax"
-    temperature = call.attrs.float("temperature", 1.0)
+    temperature = call.attrs.number("temperature", 1.0)
     if call.op == "softmin":
         negated = to.between(call, x.shape)
         to.layer(call, "neg", {"x": x}, {"y": negated}, None, "neg")
@@ -31,7 +31,7 @@ def write_softmax(call: Call, to: Writing) -> None:
 
 
 def _softmax_args(call: Call) -> Args:
-    return ("data", "length") if call.attrs.bool("use_length") else ("data",)
+    return ("data", "length") if call.attrs.flag("use_length") else ("data",)
 
 
 def infer_softmax(call: Call) -> None:
@@ -39,7 +39,7 @@ def infer_softmax(call: Call) -> None:
     infer_same(call)
     shape = call.shape(0)
     if shape is not None and len(call.args) == 2:
-        axis = call.axis(call.attrs.int("axis", -1), len(shape))
+        axis = call.axis(call.attrs.integer("axis", -1), len(shape))
         call.expect(1, shape[:axis] + shape[axis + 1 :])
 
 
@@ -57,9 +57,9 @@ def infer_softmax_output(call: Call) -> None:
     shape = call.shape(0)
     if shape is None or call.shape(1) is not None:
         return
-    if call.attrs.bool("multi_output"):
+    if call.attrs.flag("multi_output"):
         call.expect(1, (shape[0], _product(shape[2:])))
-    elif call.attrs.bool("preserve_shape"):
+    elif call.attrs.flag("preserve_shape"):
         call.expect(1, shape[:-1])
     else:
         call.expect(1, shape[:1])
@@ -68,9 +68,9 @@ def infer_softmax_output(call: Call) -> None:
 def write_softmax_output(call: Call, to: Writing) -> None:
     """Along axis 1 with multi_output, along the last with preserve_shape, else over all behind the batch."""
     x, shape = to.x(call), to.x(call).shape
-    if call.attrs.bool("multi_output"):
+    if call.attrs.flag("multi_output"):
         axes: tuple[int, ...] = (1,)
-    elif call.attrs.bool("preserve_shape"):
+    elif call.attrs.flag("preserve_shape"):
         axes = (len(shape) - 1,)
     else:
         axes = tuple(range(1, len(shape)))
@@ -114,7 +114,7 @@ def _product(dims: Shape | list[int | None]) -> int | None:
 
 
 def write_dropout(call: Call, to: Writing) -> None:
-    to.unary(call, "dropout", {"p": call.attrs.float("p", 0.5)})
+    to.unary(call, "dropout", {"p": call.attrs.number("p", 0.5)})
 
 
 _SOFTMAX = Rule(infer_softmax, write_softmax, _softmax_args, like=(0,), dtype=_softmax_dtype)

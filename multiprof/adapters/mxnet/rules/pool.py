@@ -17,7 +17,7 @@ def _window(call: Call) -> Window | None:
     """``None`` while the rank is unknown: global pooling needs no kernel."""
     if call.memo is None:
         kernel = call.attrs.ints("kernel", ())
-        if call.attrs.bool("global_pool"):
+        if call.attrs.flag("global_pool"):
             shape = call.rank(0, 3, 4, 5)
             if shape is None:
                 return None
@@ -36,7 +36,7 @@ def infer_pooling(call: Call) -> None:
         return
     call.rank(0, w.rank + 2)
     batch, channels, spatial = split(w, call.shape(0))
-    if call.attrs.bool("global_pool"):
+    if call.attrs.flag("global_pool"):
         made: Shape = (1,) * w.rank
     else:
         convention = call.attrs.one_of("pooling_convention", (VALID, FULL, SAME), VALID)
@@ -68,7 +68,7 @@ def write_pooling(call: Call, to: Writing) -> None:
         to.foreign(call)
         return
     _, _, spatial = split(w, call.shape(0))
-    if call.attrs.bool("global_pool"):
+    if call.attrs.flag("global_pool"):
         _write_global(call, to, w, kind, spatial)
         return
     attrs: dict[str, Any] = {
@@ -80,10 +80,10 @@ def write_pooling(call: Call, to: Writing) -> None:
         "data_format": w.data_format,
     }
     if kind in ("avg", "sum"):
-        attrs["count_include_pad"] = call.attrs.bool("count_include_pad", True)
+        attrs["count_include_pad"] = call.attrs.flag("count_include_pad", True)
         attrs["divisor"] = 1 if kind == "sum" else None
     if kind == "lp":
-        attrs["p"] = call.attrs.int("p_value")
+        attrs["p"] = call.attrs.integer("p_value")
     to.unary(call, {"max": "max_pool", "lp": "lp_pool"}.get(kind, "avg_pool"), attrs)
 
 
@@ -96,7 +96,7 @@ def _write_global(call: Call, to: Writing, w: Window, kind: str, spatial: Shape)
         first = 1 if w.last else 2
         to.unary(call, "sum", {"axis": tuple(range(first, first + w.rank)), "keepdim": True})
     else:
-        attrs = {"kernel_size": spatial, "stride": (1,) * w.rank, "p": call.attrs.int("p_value")}
+        attrs = {"kernel_size": spatial, "stride": (1,) * w.rank, "p": call.attrs.integer("p_value")}
         to.unary(call, "lp_pool", {**attrs, "data_format": w.data_format})
 
 

@@ -119,7 +119,7 @@ def infer_reshape(call: Call) -> None:
     codes = call.attrs.ints("shape", ())
     if codes:
         if source is not None:
-            give_checked(call, coded_shape(call, codes, source, call.attrs.bool("reverse")), source)
+            give_checked(call, coded_shape(call, codes, source, call.attrs.flag("reverse")), source)
         elif all(code > 0 for code in codes):
             call.give(codes)
     elif call.attrs.ints("target_shape", ()):
@@ -132,7 +132,7 @@ def infer_reshape(call: Call) -> None:
 def _infer_target(call: Call, source: Known) -> None:
     """Before 2016: target_shape, in which one 0 is what is left; keep_highest copies the first dimension."""
     dims: list[int | None] = list(call.attrs.ints("target_shape"))
-    keep = call.attrs.bool("keep_highest")
+    keep = call.attrs.flag("keep_highest")
     if source is None:
         return
     if keep:
@@ -178,7 +178,7 @@ def infer_npx_reshape(call: Call) -> None:
     codes = call.attrs.ints("newshape", ())
     if source is None:
         return
-    reverse = call.attrs.bool("reverse")
+    reverse = call.attrs.flag("reverse")
     translated: list[int] = []
     dims = list(source[::-1] if reverse else source)
     wanted = codes[::-1] if reverse else codes
@@ -295,7 +295,7 @@ def _perm(call: Call) -> tuple[int, ...] | None:
         return None
     rank = len(known)
     if call.op == "SwapAxis":
-        a, b = call.attrs.int("dim1", 0), call.attrs.int("dim2", 0)
+        a, b = call.attrs.integer("dim1", 0), call.attrs.integer("dim2", 0)
         a, b = call.axis(a, rank), call.axis(b, rank)
         found = list(range(rank))
         found[a], found[b] = found[b], found[a]
@@ -313,7 +313,7 @@ def write_transpose(call: Call, to: Writing) -> None:
 
 
 def infer_expand_dims(call: Call) -> None:
-    source, axis = call.shape(0), call.attrs.int("axis")
+    source, axis = call.shape(0), call.attrs.integer("axis")
     if source is not None:
         at = call.axis(axis, len(source) + 1)
         call.give((*source[:at], 1, *source[at:]))
