@@ -101,7 +101,7 @@ def _whole(size: int | None) -> range | None:
 def _single(node: Node, size: int | None, at: int | None) -> range:
     """One position; where it is not known the first stands for it."""
     if at is None or size is None:
-        return range(0, 1)
+        return range(1)
     place = at + size if at < 0 else at
     if not 0 <= place < size:
         raise node.fail(f"it takes element {at} of {size}")

@@ -1,4 +1,4 @@
-"""Walking a subgraph: operators in their order, each through its rule; names, parameters and known values on the way."""
+"""Walking a subgraph, each operator through its rule; names, parameters and known values on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from multiprof.adapters.tflite.evaluate import EVALUATORS
 from multiprof.adapters.tflite.model import MAX_NUMBERS, Model, Operator, SubGraph, Tensor
 from multiprof.adapters.tflite.node import Node, Values
 from multiprof.adapters.tflite.scopes import common_head, split_name
-from multiprof.errors import ModelError
 from multiprof.ir import BUFFER, CONSTANT, Layer, Shape, TensorSpec
 
 # Subgraphs that call one another: real ones are at most a few deep.
@@ -54,6 +53,8 @@ class Walker:
         self.handles: dict[str, str] = {}  # tensor that holds a handle -> name of the variable
         self.initial: dict[str, Tensor] = {}  # variable -> what it is before the first run
         self._buffers: dict[int, TensorSpec] = {}
+        self._variables: dict[str, TensorSpec] = {}
+        self._written: set[str] | None = None
         self._active: list[int] = []
         self._head = ""
         self._walked = 0
@@ -110,6 +111,67 @@ class Walker:
     def _small(self, frame: Frame, index: int) -> bool:
         spec = frame.specs.get(index)
         return spec is not None and spec.rank < 4 and None not in spec.shape and prod(spec.shape) <= MAX_NUMBERS  # type: ignore[arg-type]  # no None is left
+
+    # -- variables -----------------------------------------------------------------------------------------------
+
+    def initialise(self, number: int, where: str) -> None:
+        """Note what a subgraph that runs once, before the first run, writes into variables."""
+        subgraph = self.model.subgraph(number, where)
+        self.writer.warnings.append(f"{subgraph.where} runs once, to initialise variables: it is not counted")
+        keys: dict[int, str] = {}
+        for operator in subgraph.operators:
+            if operator.code == "VAR_HANDLE" and operator.outputs:
+                keys[operator.outputs[0]] = self.key_of(operator)
+            elif operator.code == "ASSIGN_VARIABLE" and len(operator.inputs) == 2:
+                key = keys.get(operator.inputs[0])
+                if key is not None and operator.inputs[1] >= 0:
+                    self.initial[key] = subgraph.tensors[operator.inputs[1]]
+
+    def key_of(self, operator: Operator) -> str:
+        """The name of the variable that a VAR_HANDLE names."""
+        options = self.model.options(operator)
+        return "/".join(part for part in (options["container"], options["shared_name"]) if part) or "variable"
+
+    def is_written(self, key: str) -> bool:
+        """Whether a run may write a variable: any subgraph does that is not there to initialise."""
+        if self._written is None:
+            self._written = self._find_written()
+        return key in self._written
+
+    def _find_written(self) -> set[str]:
+        """Variables written outside of initialisation; a handle passed from subgraph to subgraph may be any of them."""
+        subgraphs = [self.model.subgraph(n, "model") for n in range(self.model.subgraphs)]
+        once = {
+            self.model.options(operator)["init_subgraph_index"]
+            for subgraph in subgraphs for operator in subgraph.operators if operator.code == "CALL_ONCE"
+        }  # fmt: skip
+        found: set[str] = set()
+        every: set[str] = set()
+        passed = False
+        for subgraph in subgraphs:
+            keys: dict[int, str] = {}
+            for operator in subgraph.operators:
+                if operator.code == "VAR_HANDLE" and operator.outputs:
+                    keys[operator.outputs[0]] = self.key_of(operator)
+                elif operator.code == "ASSIGN_VARIABLE" and operator.inputs and subgraph.number not in once:
+                    key = keys.get(operator.inputs[0])
+                    passed = passed or key is None
+                    found.update(() if key is None else (key,))
+            every.update(keys.values())
+        return every if passed else found
+
+    def variable(self, key: str, like: Tensor) -> TensorSpec:
+        """The declared tensor of a variable, as it was initialised, or like what is read or written here."""
+        found = self._variables.get(key)
+        if found is None:
+            tensor = self.initial.get(key, like)
+            found = TensorSpec(tensor.shape, tensor.dtype, self.writer.taken(key), tensor.quant)
+            written = self.is_written(key)
+            self.writer.declare(found, BUFFER if written else None, source=key)
+            if not written:
+                self.weights.add(found.name)
+            self._variables[key] = found
+        return found
 
     # -- tensors -------------------------------------------------------------------------------------------------
 

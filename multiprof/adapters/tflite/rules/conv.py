@@ -123,8 +123,8 @@ def _deconvolve(
 ) -> None:
     """Emit the transposed convolution that makes ``shape`` of x.
 
-    size = (size_x − 1)·stride + dilation·(kernel − 1) + 1 − padding + output_padding: what the kernel reaches beyond the
-    result is cropped, the odd element behind (ComputePaddingHeightWidth of the kernels).
+    size = (size_x − 1)·stride + dilation·(kernel − 1) + 1 − padding + output_padding: what the kernel reaches beyond
+    the result is cropped, the odd element behind (ComputePaddingHeightWidth of the kernels).
     """
     if min((*kernel, *stride, *dilation)) < 1:
         raise node.fail(f"kernel {kernel}, stride {tuple(stride)} and dilation {tuple(dilation)} must be ≥ 1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from multiprof.adapters._common.shapes import broadcast
 from multiprof.adapters.tflite.node import Node
 from multiprof.adapters.tflite.rules._table import rule
