@@ -19,6 +19,7 @@ class Tensor:
 
     ``weight`` says that it is computed from initializers and constants alone. ``shaped`` says that its contents come
     from the shapes of tensors, ``ranked`` that the number of its dimensions is known (else its shape is ``(None,)``).
+    ``guessed`` says that nobody knows its element type.
     ``partial`` are contents of which only some elements are known: an array of objects, ``None`` for the others.
     """
 
@@ -28,6 +29,7 @@ class Tensor:
     shaped: bool = False
     ranked: bool = True
     partial: np.ndarray[Any, Any] | None = None
+    guessed: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -105,14 +107,22 @@ class Node:
         """Write a layer called like the node (``name/suffix`` for a piece); absent operands and outputs are left out.
 
         ``outputs`` is a mapping of roles, or the one tensor of role ``y``; without it ``y`` is the node's first output.
+        Text has no size and no arithmetic: a layer that reads or makes any is a foreign one.
         """
         made = self.y if outputs is None else outputs
         roles = {"y": made} if isinstance(made, TensorSpec) else made
+        reads = {role: t.spec if isinstance(t, Tensor) else t for role, t in inputs.items() if t is not None}
+        makes = {role: spec for role, spec in roles.items() if spec is not None}
+        if any(spec.dtype == "string" for spec in (*reads.values(), *makes.values())):
+            op = f"onnx.{self.op_type}"
+            reads = {f"x{i}": spec for i, spec in enumerate(reads.values())}
+            makes = {f"y{i}": spec for i, spec in enumerate(makes.values())}
+            aliases = ()
         return self.writer.layer(
             f"{self.name}/{suffix}" if suffix else self.name,
             op,
-            {role: t.spec if isinstance(t, Tensor) else t for role, t in inputs.items() if t is not None},
-            {role: spec for role, spec in roles.items() if spec is not None},
+            reads,
+            makes,
             attrs,
             scope=self.scope,
             source=self.op_type if not self.domain else f"{self.domain}.{self.op_type}",

@@ -169,28 +169,31 @@ def deform_conv(node: Node) -> None:
 
 
 def causal_conv_with_state(node: Node) -> None:
-    """A depthwise convolution over the last k − 1 positions of the state and x; the new state is the end of both."""
+    """A depthwise convolution over x and the k − 1 positions before it; the new state is the end of both."""
     x, weight, bias, past = node.need(0), node.need(1), node.input(2), node.input(3)
+    if x.rank != 3 or weight.rank != 3:
+        raise ModelError(f"{node.where}: an input {x.shape} and a weight {weight.shape}")
     fused = Fused(node, {"silu": "Silu", "swish": "Silu"}.get(str_attr(node, "activation", "none"), ""))
     batch, channels, length = x.shape
-    kernel = weight.shape[-1] or 1
+    before = (weight.shape[-1] or 1) - 1
     whole = x.spec
-    if past is not None or node.output(1) is not None:
-        long = None if length is None else length + kernel - 1
-        whole = node.between((batch, channels, long), x.dtype, "state")
-        if past is not None:
-            node.layer("concat", {"x0": past, "x1": x}, whole, {"axis": 2}, suffix="state")
-        else:
-            padding = ((0, 0), (0, 0), (kernel - 1, 0))
-            node.layer("pad", {"x": x}, whole, {"padding": padding, "mode": "constant", "value": 0}, suffix="state")
+    if past is not None:
+        whole = node.between((batch, channels, None if length is None else length + before), x.dtype, "state")
+        node.layer("concat", {"x0": past, "x1": x}, whole, {"axis": 2}, suffix="state")
     attrs = {
-        "kernel_size": (kernel,), "stride": (1,), "dilation": (1,), "groups": channels, "in_channels": channels,
-        "out_channels": channels, "padding": ((0 if whole is not x.spec else kernel - 1, 0),), "data_format": "NCL",
+        "kernel_size": (before + 1,), "stride": (1,), "padding": ((0 if past is not None else before, 0),),
+        "dilation": (1,), "groups": channels, "in_channels": channels, "out_channels": channels, "data_format": "NCL",
     }  # fmt: skip
     node.layer("conv", {"x": whole, "weight": weight, "bias": bias}, fused.target, attrs)
     fused.finish()
-    if node.output(1) is not None:
-        node.layer("slice", {"x": whole}, node.output(1), {"index": f"last {kernel - 1} of axis 2"}, suffix="present")
+    state = node.output(1)
+    if state is not None:
+        short = past is None and length is not None and length < before
+        if short:
+            padding = ((0, 0), (0, 0), (before - (length or 0), 0))
+            node.layer("pad", {"x": x}, state, {"padding": padding, "mode": "constant", "value": 0}, suffix="present")
+        else:
+            node.layer("slice", {"x": whole}, state, {"index": f"last {before} of axis 2"}, suffix="present")
 
 
 RULES: dict[str, Rule] = {

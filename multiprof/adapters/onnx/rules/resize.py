@@ -6,7 +6,7 @@ from typing import Any
 
 from multiprof.adapters.onnx.node import Node, Rule
 from multiprof.adapters.onnx.rules._common import axis_of, given_ints, int_attr, str_attr
-from multiprof.adapters.onnx.rules.conv import FORMATS
+from multiprof.adapters.onnx.rules.conv import FORMATS, LAST
 
 _LINEAR = {0: "nearest", 1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -37,8 +37,8 @@ def resize(node: Node) -> None:
     else:
         attrs["nearest_mode"] = str_attr(node, "nearest_mode", "round_prefer_floor" if node.version >= 11 else "floor")
     if x.rank - 2 in FORMATS:
-        last = bool(changed) and x.rank - 1 in changed and 1 not in changed
-        attrs["data_format"] = "NHWC" if last else FORMATS[x.rank - 2]
+        last = 1 in changed and x.rank - 1 not in changed
+        attrs["data_format"] = (LAST if last else FORMATS)[x.rank - 2]
     node.layer("resize", {"x": x}, None, attrs)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 UNSUPPORTED: Mapping[str, str] = {
     "ImageDecoder": "decoding an image file is no arithmetic of a network, and its size is in the file",
-    "LinearAttention": "a recurrence over tokens that no canonical layer describes",
     "RegexFullMatch": "text is no arithmetic",
     "StringConcat": "text is no arithmetic",
     "StringNormalizer": "text is no arithmetic",
