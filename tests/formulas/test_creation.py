@@ -21,11 +21,17 @@ def test_every_creation_op_has_a_row_and_a_reason() -> None:
     assert all(rule.free and rule.mathematics == f"free: {rule.free}" for rule in FORMULAS)
 
 
-@pytest.mark.parametrize(("op", "written"), [("fill", 48), ("arange", 48), ("random", 48), ("constant", 0)])
+@pytest.mark.parametrize(
+    ("op", "written"), [("fill", 48), ("arange", 48), ("random", 48), ("eye", 48), ("constant", 0)]
+)
 def test_they_are_written_and_nothing_is_read(make: Make, op: str, written: int) -> None:
     layer = make(op, {}, {"y": (3, 4)})
     assert TABLE[op].price(layer) == Cost()
     assert TABLE[op].traffic(layer) == (0, written)
+
+
+def test_anchors_follow_from_shapes(make: Make) -> None:
+    assert TABLE["prior_box"].traffic(make("prior_box", {"x0": (1, 64, 9, 9), "x1": (3, 4)}, {"y": (3, 4)})) == (0, 48)
 
 
 def test_filling_in_place_does_not_read_what_was_there(make: Make) -> None:

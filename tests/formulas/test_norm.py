@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from multiprof.cost import Cost, Counts, Formula
 from multiprof.errors import PluginError, UnknownDimensionError
-from multiprof.formulas.norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
+from multiprof.formulas.norm import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    lp_normalize,
+    rms_norm,
+)
 from multiprof.ir import Layer
 from multiprof.testing import Array, Counted, Tally
 from multiprof.testing.counting import Index, positions, sqrt, total
@@ -225,3 +233,39 @@ def test_what_is_unknown_or_missing_is_said(make: Make) -> None:
         group_norm.price(make("group_norm", {"x": (2, 8)}, {"y": (2, 8)}, groups=2, channels=8, batch=None))
     with pytest.raises(PluginError, match="requires the attribute normalized_size"):
         layer_norm.price(make("layer_norm", {"x": (2, 8)}, {"y": (2, 8)}))
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.sampled_from([1, 2, 3]), st.booleans())
+def test_lp_normalize(make: Make, agree: Agree, lines: int, n: int, p: int, epsilon: bool) -> None:
+    tally = Tally()
+    x = tally.array((lines, n))
+    for i in range(lines):
+        items = [x[i, k] for k in range(n)]
+        if p % 2:
+            with tally.term("abs"):
+                items = [abs(item) for item in items]
+        if p == 2:
+            with tally.term("square"):
+                items = [item * item for item in items]
+        elif p == 3:
+            with tally.term("cube"):
+                items = [item * item * item for item in items]
+        with tally.term("sum"):
+            whole = total(items)
+        if epsilon:
+            with tally.term("epsilon"):
+                whole = whole + EPS
+        if p > 1:
+            with tally.term("root"):
+                whole = whole.transcendental(lambda value: value ** (1 / p))
+        with tally.term("divide"):
+            divided = [(x[i, k] / whole).value for k in range(n)]
+        assert epsilon or sum(abs(value) ** p for value in divided) == pytest.approx(1)
+    layer = make("lp_normalize", {"x": x.shape}, {"y": x.shape}, axis=(1,), p=p, eps=EPS if epsilon else 0.0)
+    agree(lp_normalize, layer, tally)
+
+
+def test_lp_normalize_over_several_axes(make: Make) -> None:
+    # every sample by its own norm: 24 squares, 23 adds, 1 root, 24 divs; twice
+    layer = make("lp_normalize", {"x": (2, 2, 3, 4)}, {"y": (2, 2, 3, 4)}, axis=(1, 2, 3), p=2)
+    assert lp_normalize.price(layer).counts == Counts(muls=48, adds=46, exps=2, divs=48)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.cost import Cost
-from multiprof.errors import UnknownDimensionError
+from multiprof.errors import PluginError, UnknownDimensionError
 from multiprof.formulas.shape import FORMULAS
 from multiprof.ir import VIEW, WRITE, Layer, TensorSpec
 from multiprof.ops import OPS
@@ -139,6 +139,36 @@ def test_index_put_in_place(
     layer.aliases = WRITE_TO_X
     indexed = sum(TensorSpec(*index).nbytes for index in indices)
     assert TABLE["index_put"].traffic(layer) == (indexed + TensorSpec(source).nbytes, written * 4)
+
+
+@pytest.mark.parametrize(
+    ("axes", "indices", "source", "written"),
+    [
+        ((1,), [(3,)], (), 2 * 3 * 8),  # cache[:, i] = 0
+        ((2,), [(3,)], (), 2 * 16 * 3),  # cache[:, :, i] = 0
+        ((0, 2), [(3,), (3,)], (), 3 * 16),  # cache[i, :, j] = 0
+        ((1,), [(3,)], (8,), 2 * 3 * 8),  # cache[:, i] = row: one row for all of the part
+    ],
+)
+def test_positions_name_the_part_with_the_dimensions_they_leave(
+    make: Make,
+    axes: tuple[int, ...],
+    indices: list[tuple[int, ...]],
+    source: tuple[int, ...],
+    written: int,
+) -> None:
+    layer = make("index_put", {"x": (2, 16, 8), "src": source}, {"y": (2, 16, 8)}, axes=axes)
+    layer.inputs |= {f"x{i}": TensorSpec(shape, "int64", f"i{i}") for i, shape in enumerate(indices)}
+    layer.aliases = WRITE_TO_X
+    named = sum(TensorSpec(shape, "int64").nbytes for shape in indices)
+    assert TABLE["index_put"].traffic(layer) == (named + TensorSpec(source).nbytes, written * 4)
+
+
+@pytest.mark.parametrize("op", ["scatter", "index_put"])
+def test_a_write_that_combines_does_not_pass_for_one_that_replaces(make: Make, op: str) -> None:
+    layer = make(op, {"x": (3, 4), "indices": (3, 4), "src": (3, 4)}, {"y": (3, 4)}, reduce="sum")
+    with pytest.raises(PluginError, match="scatter_reduce or index_reduce"):
+        TABLE[op].price(layer)
 
 
 def test_tensors_that_merely_share_storage_move_nothing(make: Make) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiprof.cost import Counts, Formula
-from multiprof.formulas.softmax import log_softmax, softmax
+from multiprof.formulas.softmax import hardmax, log_softmax, softmax
 from multiprof.ir import Layer
 from multiprof.testing import Counted, Tally
 from multiprof.testing.counting import exp, largest, log, total
@@ -51,6 +51,16 @@ def test_log_softmax(make: Make, agree: Agree, lines: int, n: int, columns: int)
                 y = log_softmax_loop([x[i, k, j] for k in range(n)])
                 assert sum(math.exp(v.value) for v in y) == pytest.approx(1.0)
     agree(log_softmax, make("log_softmax", {"x": x.shape}, {"y": x.shape}, axis=(1,), n=n), tally)
+
+
+@given(sizes, sizes)
+def test_hardmax(make: Make, agree: Agree, lines: int, n: int) -> None:
+    tally = Tally()
+    x = tally.array((lines, n))
+    with tally.term("maximum"):
+        for i in range(lines):
+            largest([x[i, k] for k in range(n)])
+    agree(hardmax, make("hardmax", {"x": x.shape}, {"y": x.shape}, axis=1, n=n), tally)
 
 
 def test_softmax_over_5(make: Make) -> None:
