@@ -79,6 +79,7 @@ _RULES: Mapping[str, _Rule] = {
     "conv": windows.conv,
     "conv_transpose": windows.conv_transpose,
     "linear": windows.linear,
+    "rotary_embedding": windows.linear,  # channels meet, positions do not
     "embedding": windows.embedding,
     "max_pool": windows.pool,
     "avg_pool": windows.pool,
@@ -90,6 +91,7 @@ _RULES: Mapping[str, _Rule] = {
     "pixel_unshuffle": layout.shuffle,
     "softmax": windows.along,
     "log_softmax": windows.along,
+    "hardmax": windows.along,
     "cumsum": windows.along,
     "cumprod": windows.along,
     "flip": windows.along,
@@ -114,6 +116,7 @@ _FAMILY_RULES: Mapping[str, _Rule] = {
     "elementwise": windows.through,
     "activation": windows.through,
     "normalization": windows.through,
+    "quantization": windows.through,
     "reduction": windows.reduce,
 }
 

@@ -76,6 +76,35 @@ def test_the_graph_is_left_as_it_was_and_prices_alike_twice() -> None:
     assert graph == before
 
 
+def test_an_upper_bound_is_said_at_its_layer_and_once_for_all() -> None:
+    @formula("relu", bound=lambda layer: "an upper bound: luck" if layer.name == "act" else "")
+    def lucky(layer: Layer) -> Cost:
+        """luck: |y| cmps"""
+        return Cost({"luck": Counts(cmps=layer.y.numel)})
+
+    two = net()
+    del two.layers[2:]
+    two.layer("relu", {"x": two.layers[-1].y}, name="sure")
+    report = price(two.graph(), FORMULAS | {"relu": lucky})
+    assert [(row.state, row.reason) for row in report.layers[1:]] == [
+        ("priced", "an upper bound: luck"),
+        ("priced", ""),
+    ]
+    assert report.warnings == ("upper bounds, since the work depends on values: relu",)
+    assert price(two.graph(), FORMULAS).warnings == ()
+
+
+def test_what_a_folded_quantisation_leaves_is_nothing() -> None:
+    quantised = net()
+    y = quantised.layers[0].y
+    quantised.layers[1:] = []
+    quantised.layer("quantize", {"x": y}, name="q", dtype="int8")
+    graph = replace(quantised.graph(), marks={"q": Mark(FOLDED, "fc writes integers itself", "fc")})
+    row = price(graph, BUILT_IN).layer("q")
+    assert (row.state, row.flops) == ("folded", 0)
+    assert row.unfolded == Cost({"quantize": Counts(divs=8, adds=8, cmps=16, casts=8)})
+
+
 def test_strict_names_ops_reasons_and_layers() -> None:
     tweaked = net()
     for n in range(4):

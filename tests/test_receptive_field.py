@@ -274,6 +274,30 @@ def test_weights_and_masks_leave_a_field_as_it_is() -> None:
     assert last_field(net.graph()) == square(5, 2)
 
 
+@pytest.mark.parametrize(
+    "op", ["quantize", "dequantize", "requantize", "fake_quantize", "dynamic_quantize", "lp_normalize"]
+)
+def test_quantisation_leaves_a_field_as_it_is(op: str) -> None:
+    net, y = image()
+    net.layer(op, {"x": y, "scale": net.parameter("scale", (), CONSTANT)}, (2, 4, 8, 8), axis=(1,), p=2)
+    assert last_field(net.graph()) == square(5, 2)
+
+
+def test_pairs_of_channels_meet_in_a_rotation() -> None:
+    net = GraphBuilder()
+    y = net.layer("conv", {"x": net.input((1, 4, 8))}, (1, 4, 8), kernel_size=(3,), data_format="NCL")
+    net.layer("rotary_embedding", {"x": net.layer("transpose", {"x": y}, (1, 8, 4), perm=(0, 2, 1))}, (1, 8, 4))
+    assert last_field(net.graph()) == ReceptiveField((3,), (Fraction(1),))
+
+
+def test_places_that_are_computed_may_be_anywhere() -> None:
+    for op, roles in (("deform_conv", ("x", "offset")), ("grid_sample", ("x", "grid")), ("roi_align", ("x", "rois"))):
+        net, y = image()
+        attrs = {"kernel_size": (3, 3), "output_size": (8, 8), "data_format": "NCHW", "mode": "bilinear"}
+        net.layer(op, {roles[0]: y, roles[1]: net.parameter("where", (2, 18, 8, 8))}, (2, 4, 8, 8), **attrs)
+        assert last_field(net.graph()) is None
+
+
 def test_squeeze_and_excitation_sees_as_far_as_its_pool() -> None:
     """The pooled branch sees 5 + 7·2 = 19 positions and is repeated over the image; the jump is the image's."""
     net, y = image()
