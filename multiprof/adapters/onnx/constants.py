@@ -33,6 +33,7 @@ class Stored(Tensor):
         self.shaped = False
         self.ranked = True
         self.partial = None
+        self.guessed = False
 
     @property
     def value(self) -> Array | None:  # type: ignore[override]  # read late, in place of a plain field

@@ -59,11 +59,17 @@ def infer(
     try:
         made = schema._infer_node_outputs(node.SerializeToString(), types, data, {}, opsets, ir_version)
     except (InferenceError, RuntimeError, IndexError, ValueError) as error:
+        if any(value is not None and not _is_certain(value) for value in inputs):
+            return {}  # a guess may be what contradicts the operator
         text = " ".join(str(error).split())
         raise ModelError(f"{where}: {text[:300]}") from error
     except DecodeError as error:
         raise ModelError(f"{where}: {error}") from error
     return {name: from_bytes(raw, where) for name, raw in made.items()}
+
+
+def _is_certain(value: Value) -> bool:
+    return isinstance(value, Tensor) and value.ranked and not value.guessed
 
 
 def _give(op_type: str, name: str, value: Tensor, data: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ from onnx import GraphProto
 
 from multiprof.adapters._common.shapes import normal_axis
 from multiprof.adapters.onnx.call import Call, Deferred
+from multiprof.adapters.onnx.dtypes import NAMES
 from multiprof.adapters.onnx.node import Tensor
 from multiprof.adapters.onnx.scopes import joined, node_scope
 from multiprof.adapters.onnx.types import UNRANKED, Sequence, Type
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ITEMS = 4096
 
 
-def _give(walker: Walker, call: Call, items: list[Tensor]) -> None:
+def _give(walker: Walker, call: Call, items: list[Tensor], kind: Type | None = None) -> None:
     """The node's output is the sequence of these tensors.
 
     Where something needs the sequence as a whole after all, the operator is written as a foreign layer.
@@ -37,7 +38,7 @@ def _give(walker: Walker, call: Call, items: list[Tensor]) -> None:
 
     walker.deferred[spec.name] = Deferred(spec, None, call.name, write, walker.writer.open_region)
     first = items[0] if items else None
-    item = Type("tensor", first.dtype, first.shape if first.ranked and len(items) == 1 else None) if first else None
+    item = Type("tensor", first.dtype, first.shape if first.ranked and len(items) == 1 else None) if first else kind
     call.frame.values[output] = Sequence(spec, items, item)
 
 
@@ -69,7 +70,7 @@ def construct(walker: Walker, call: Call) -> Any:
 
 
 def empty(walker: Walker, call: Call) -> None:
-    _give(walker, call, [])
+    _give(walker, call, [], Type("tensor", NAMES.get(call.attrs.get("dtype", 1), "float32")))
 
 
 def at(walker: Walker, call: Call) -> Any:
@@ -199,8 +200,10 @@ def mapped(walker: Walker, call: Call) -> Any:
 def optional(walker: Walker, call: Call) -> Any:
     """Optional with something in it is that itself."""
     if not call.inputs or call.inputs[0] is None:
-        spec = TensorSpec(UNRANKED, "float32", walker.named(call.proto.output[0], call.frame))
-        call.frame.values[call.proto.output[0]] = Sequence(spec, [], optional=True)
+        _give(walker, call, [])
+        made = call.frame.values[call.proto.output[0]]
+        if isinstance(made, Sequence):
+            made.optional = True
         return None
     return same(walker, call)
 

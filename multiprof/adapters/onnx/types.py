@@ -66,12 +66,17 @@ def value_type(value: Value) -> bytes:
     if isinstance(value, Tensor):
         spec = value.spec
         return tensor_type(spec.dtype, spec.shape if value.ranked else None)
-    inner = TypeProto.FromString(
-        tensor_type(value.item.dtype, value.item.shape) if value.item else tensor_type("float32", None)
-    )
     made = TypeProto()
-    (made.optional_type if value.optional else made.sequence_type).elem_type.CopyFrom(inner)
+    inner = made.optional_type.elem_type if value.optional else made.sequence_type.elem_type
+    _write(value.item or Type("tensor", "float32"), inner)
     return made.SerializeToString()
+
+
+def _write(item: Type, into: TypeProto) -> None:
+    if item.kind in ("sequence", "optional") and item.item is not None:
+        _write(item.item, (into.sequence_type if item.kind == "sequence" else into.optional_type).elem_type)
+    else:
+        into.MergeFromString(tensor_type(item.dtype or "float32", item.shape))
 
 
 @lru_cache(maxsize=4096)

@@ -144,16 +144,19 @@ class Walker:
                 call.frame.values[output] = SequenceValue(spec, None, found.item, found.kind == "optional")
             else:
                 ranked = found is not None and found.shape is not None
-                call.frame.values[output] = Tensor(spec, None, weight, ranked=ranked or spec.shape != UNRANKED)
+                made = Tensor(spec, None, weight, ranked=ranked or spec.shape != UNRANKED)
+                made.guessed = found is None or not found.dtype
+                call.frame.values[output] = made
 
     def apply(self, rule: Callable[[Node], Any], call: Call, specs: tuple[TensorSpec | None, ...], start: int) -> bool:
-        """Let a rule write its layers; False where it declines, or where the ranks it needs are not known."""
+        """Let a rule write its layers; False where it declines, or where it needs shapes that are not known."""
         node = self.seen(call, specs)
         try:
             if rule(node) is not NotImplemented:
                 return True
         except Exception:
-            if all(not isinstance(value, Tensor) or value.ranked for value in call.inputs):
+            operands = [value for value in call.inputs if isinstance(value, Tensor)]
+            if all(t.ranked and None not in t.shape for t in (*operands, *(Tensor(s) for s in specs if s is not None))):
                 raise
         del self.writer.layers[start:]
         return False
@@ -351,6 +354,7 @@ class Walker:
             return
         before = len(self.writer.layers)
         found.write()
+        self.adopt(before)
         made = self.writer.layers[before:]
         del self.writer.layers[before:]
         for layer in made:
