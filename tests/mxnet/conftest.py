@@ -1,0 +1,101 @@
+"""MXNet imported on a numpy of today, and what the tests compare: our inference with MXNet's own ``infer_shape``."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# names that numpy 1.24 and 2.0 removed and MXNet 1.9.1 still takes at import; it calls none of them in these tests
+_REMOVED = (
+    "PZERO", "NZERO", "NINF", "PINF", "NAN", "NaN", "Inf", "alltrue", "in1d", "mirr", "msort", "npv", "pmt", "ppmt",
+    "pv", "rate", "trapz", "sometrue", "round_", "product", "bool",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def _numpy_of_old() -> Iterator[None]:
+    added = [name for name in _REMOVED if not hasattr(np, name)]
+    for name in added:
+        setattr(np, name, bool if name == "bool" else None)
+    try:
+        yield
+    finally:
+        for name in added:
+            delattr(np, name)
+
+
+with warnings.catch_warnings(), _numpy_of_old():
+    warnings.simplefilter("ignore")
+    import mxnet
+
+from multiprof.adapters.mxnet import symbol  # noqa: E402  (after MXNet, which needs the names)
+from multiprof.adapters.mxnet.inference import Inference  # noqa: E402
+
+Shape = tuple[int, ...]
+
+
+class Checker:
+    """Both inferences on one symbol."""
+
+    mx = mxnet
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, sym: Any, name: str = "net") -> Path:
+        path = self.folder / f"{name}-symbol.json"
+        sym.save(str(path))
+        return path
+
+    def ours(self, path: Path, shapes: Mapping[str, Shape]) -> dict[str, Shape | None]:
+        inference = Inference(symbol.load(path), path.name)
+        inference.run(dict(shapes))
+        return dict(zip(inference.names, inference.shapes, strict=True))
+
+    def theirs(self, sym: Any, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+        """The shape of every internal tensor, arguments and statistics included."""
+        internals = sym.get_internals()
+        wanted = {name: shape for name, shape in shapes.items() if name in sym.list_inputs()}
+        arguments, made, states = internals.infer_shape(**wanted)
+        assert made is not None, "MXNet itself does not infer everything"
+        found = dict(zip(internals.list_outputs(), made, strict=True))
+        found.update(zip(internals.list_arguments(), arguments, strict=True))
+        found.update(zip(internals.list_auxiliary_states(), states, strict=True))
+        return {name: tuple(shape) for name, shape in found.items()}
+
+    def check(self, sym: Any, shapes: Mapping[str, Shape], name: str = "net") -> Path:
+        """Every internal's shape is what MXNet infers; the symbol file is returned."""
+        path = self.save(sym, name)
+        expected = self.theirs(sym, shapes)
+        found = _by_mxnet_names(sym, self.ours(path, shapes))
+        differ = {key: (found.get(key), shape) for key, shape in expected.items() if found.get(key) != shape}
+        assert not differ, f"{len(differ)} of {len(expected)} differ (ours, MXNet's): {dict(list(differ.items())[:5])}"
+        return path
+
+
+def _by_mxnet_names(sym: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """MXNet calls several results by names of the operator (``_mean``, ``_loc_target``); ours are numbered."""
+    names = sym.get_internals().list_outputs()
+    numbered: dict[str, int] = {}
+    result = dict(found)
+    nodes = {name.rpartition("_output")[0] for name in found if name.endswith("_output0")}
+    for name in names:
+        if name in found:
+            continue
+        node = max((n for n in nodes if name.startswith(f"{n}_")), key=len, default=None)
+        if node is not None:
+            number = numbered.get(node, 0)
+            numbered[node] = number + 1
+            result[name] = found.get(f"{node}_output{number}")
+    return result
+
+
+@pytest.fixture
+def checker(tmp_path: Path) -> Checker:
+    return Checker(tmp_path)

@@ -1,0 +1,99 @@
+"""All of Gluon's vision models, exported: every internal's shape, the macs, and the report without MXNet."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import multiprof
+
+MODELS = (
+    "alexnet", "densenet121", "densenet161", "densenet169", "densenet201", "inceptionv3", "mobilenet0.25",
+    "mobilenet0.5", "mobilenet0.75", "mobilenet1.0", "mobilenetv2_0.25", "mobilenetv2_0.5", "mobilenetv2_0.75",
+    "mobilenetv2_1.0", "resnet101_v1", "resnet101_v2", "resnet152_v1", "resnet152_v2", "resnet18_v1", "resnet18_v2",
+    "resnet34_v1", "resnet34_v2", "resnet50_v1", "resnet50_v2", "squeezenet1.0", "squeezenet1.1", "vgg11", "vgg11_bn",
+    "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+)  # fmt: skip
+
+
+def export(checker: Any, name: str) -> tuple[Any, Path, tuple[int, ...]]:
+    """The model's symbol, traced without running it."""
+    mx = checker.mx
+    net = mx.gluon.model_zoo.vision.get_model(name)
+    sym = net(mx.sym.var("data"))
+    size = 299 if name == "inceptionv3" else 224
+    return sym, checker.save(sym, name), (1, 3, size, size)
+
+
+def macs_of(sym: Any, inferred: dict[str, tuple[int, ...]]) -> tuple[int, int]:
+    """Multiply-adds and parameters from MXNet's own shapes: a convolution costs the result's elements times the
+    weight's elements of one filter, a fully connected layer the result's times the weight's columns."""
+    macs = 0
+    nodes = json.loads(sym.tojson())["nodes"]
+    for node in nodes:
+        if node["op"] in ("Convolution", "FullyConnected"):
+            weight = inferred[nodes[node["inputs"][1][0]]["name"]]
+            macs += prod(inferred[f"{node['name']}_output"]) * prod(weight[1:])
+    arguments = [name for name in sym.list_arguments() if name != "data"]
+    return macs, sum(prod(inferred[name]) for name in arguments)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_internal_has_mxnets_shape_and_the_macs_follow(checker: Any, name: str) -> None:
+    sym, path, shape = export(checker, name)
+    checker.check(sym, {"data": shape}, name)
+    macs, parameters = macs_of(sym, checker.theirs(sym, {"data": shape}))
+    report = multiprof.analyze(path, shape, strict=True)
+    assert (report.macs, report.params) == (macs, parameters)
+    states = checker.theirs(sym, {"data": shape})
+    assert report.buffers == sum(prod(states[name]) for name in sym.list_auxiliary_states())
+
+
+def test_the_zoo_is_complete(checker: Any) -> None:
+    """A model that MXNet has and this list has not would go untested."""
+    import inspect
+
+    source = inspect.getsource(checker.mx.gluon.model_zoo.vision.get_model)
+    assert all(f"'{name}'" in source for name in MODELS)
+    assert source.count("':") == len(MODELS)
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("mxnet", "numpy"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+import multiprof
+multiprof.analyze(sys.argv[1], (1, 3, 224, 224)).save(sys.argv[2])
+assert "mxnet" not in sys.modules and "numpy" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("name", ["resnet50_v1", "mobilenetv2_1.0", "densenet121"])
+def test_the_report_is_the_same_without_mxnet(checker: Any, name: str, tmp_path: Path) -> None:
+    """Read here, beside a loaded MXNet and with the parameters it saved, and in a process that can import neither
+    MXNet nor numpy."""
+    mx = checker.mx
+    net = mx.gluon.model_zoo.vision.get_model(name)
+    net.initialize()
+    net.hybridize()
+    net(mx.nd.zeros((1, 3, 224, 224)))
+    net.export(str(tmp_path / "net"))
+    path, saved = tmp_path / "net-symbol.json", tmp_path / "report.json"
+    here = multiprof.analyze(path, (1, 3, 224, 224))
+    subprocess.run([sys.executable, "-c", BLOCKED, str(path), str(saved)], check=True)
+    there = multiprof.load(saved)
+    assert (there.macs, there.flops, there.params, there.buffers) == (here.macs, here.flops, here.params, here.buffers)
+    assert there.graph.layers == here.graph.layers
+    assert there.graph.parameters == here.graph.parameters
+    trained = {name: value for name, value in net.collect_params().items() if not name.endswith(("mean", "var"))}
+    assert here.params == sum(prod(value.shape) for value in trained.values())
+    assert here.graph.parameters.keys() == net.collect_params().keys()
