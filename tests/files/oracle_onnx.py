@@ -37,13 +37,12 @@ class Tensor:
 
 @dataclass(slots=True)
 class Count:
-    """Multiply-adds by the name of a node's first output (only those that form products), and elements by kind."""
+    """Multiply-adds by the name of a node (its first output's where it has none), of those that form products; and
+    what the file stores, as (kind, shape)."""
 
     macs: Counter[str] = field(default_factory=Counter)
     operators: Counter[str] = field(default_factory=Counter)
-    parameters: int = 0
-    buffers: int = 0
-    constants: int = 0
+    stored: Counter[tuple[str, Shape]] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
@@ -243,7 +242,7 @@ class _Run:
     def _count(self, node: NodeProto, number: int, alive: bool) -> None:
         self.result.operators[operator(node)] += 1
         if number and alive:  # what needs no input is prepared once, not at every run
-            self.result.macs[node.output[0]] += number
+            self.result.macs[node.name or node.output[0]] += number
 
     def _control(self, node: NodeProto, values: dict[str, Tensor]) -> None:
         self.result.operators[operator(node)] += 1
@@ -309,6 +308,7 @@ SCALES = frozenset(
     + [(op, place) for op in ("QLinearConv", "QLinearMatMul") for place in (1, 2, 4, 5, 6, 7)]
     + [(op, place) for op in ("ConvInteger", "MatMulInteger") for place in (2, 3)]
     + [("com.microsoft.DynamicQuantizeLSTM", place) for place in (8, 9, 10, 11)]
+    + [("Resize", 1), ("Resize", 2)]  # region and scales: how, not what
 )
 INTEGER_WEIGHTS = frozenset(
     (
@@ -329,32 +329,38 @@ MOVES = frozenset((op, 0) for op in ("Gather", "Identity", "Reshape", "Squeeze",
 
 
 class _Weights:
-    """Sorts every stored tensor, in subgraphs too, into learned weights, statistics and constants."""
+    """Sorts every stored tensor, in subgraphs too, into learned weights, statistics and constants.
+
+    Constants that a node holds are left out: they are its arguments rather than the model's data.
+    """
 
     def __init__(self, model: ModelProto, result: Count) -> None:
         self.uses: dict[str, set[tuple[str, int]]] = {}
         self.moved: dict[str, list[str]] = {}
-        self.stored: dict[str, tuple[int, Shape]] = {}
+        self.stored: list[tuple[str, int, Shape, bool]] = []
         self.graph(model.graph)
-        for name, (elem_type, shape) in self.stored.items():
+        for name, elem_type, shape, inline in self.stored:
             kind = self.kind(elem_type, shape, self.ends(name))
-            setattr(result, kind, getattr(result, kind) + prod(shape))
+            if kind != "constant" or not inline:
+                result.stored[kind, shape] += 1
 
     def graph(self, graph: GraphProto) -> None:
         values = {tensor.name: tensor for tensor in graph.initializer}
         for tensor in graph.initializer:
-            self.stored[tensor.name] = (tensor.data_type, tuple(tensor.dims))
+            self.stored.append((tensor.name, tensor.data_type, tuple(tensor.dims), False))
         for node in graph.node:
             for number, name in enumerate(node.input):
                 self.uses.setdefault(name, set()).add((operator(node), number))
                 if (operator(node), number) in MOVES:
                     self.moved.setdefault(name, []).append(node.output[0])
-            if node.op_type == "Constant":
-                self.constant(node)
-            if node.op_type == "ConstantOfShape" and node.input[0] in values:  # a stored tensor without its values
-                filling = _attributes(node).get("value")
+            attributes = _attributes(node)
+            if node.op_type == "Constant" and "value" in attributes:
+                tensor = attributes["value"]
+                self.stored.append((node.output[0], tensor.data_type, tuple(tensor.dims), True))
+            elif node.op_type == "ConstantOfShape" and node.input[0] in values:  # a tensor stored without its values
+                elem_type = attributes["value"].data_type if "value" in attributes else TensorProto.FLOAT
                 shape = tuple(onnx.numpy_helper.to_array(values[node.input[0]]).tolist())
-                self.stored[node.output[0]] = (TensorProto.FLOAT if filling is None else filling.data_type, shape)
+                self.stored.append((node.output[0], elem_type, shape, True))
             for inner in _subgraphs(node):
                 self.graph(inner)
 
@@ -365,22 +371,9 @@ class _Weights:
             found |= self.ends(made)
         return found
 
-    def constant(self, node: NodeProto) -> None:
-        """A tensor written into a node, whatever the attribute it stands in."""
-        for name, value in _attributes(node).items():
-            if name == "value":
-                self.stored[node.output[0]] = (value.data_type, tuple(value.dims))
-            elif name in ("value_float", "value_int", "value_string"):
-                self.stored[node.output[0]] = (TensorProto.INT64, ())  # a scalar is a constant, whatever its type
-            elif name in ("value_floats", "value_ints"):
-                elem_type = TensorProto.FLOAT if name == "value_floats" else TensorProto.INT64
-                self.stored[node.output[0]] = (elem_type, (len(value),))
-            else:
-                raise LookupError(f"Constant with {name}")
-
     def kind(self, elem_type: int, shape: Shape, uses: set[tuple[str, int]]) -> str:
         if uses & INTEGER_WEIGHTS and shape:
-            return "parameters"
+            return "parameter"
         if elem_type not in FLOATS or not shape or (uses and uses <= SCALES):
-            return "constants"
-        return "buffers" if uses and uses <= STATISTICS else "parameters"
+            return "constant"
+        return "buffer" if uses and uses <= STATISTICS else "parameter"

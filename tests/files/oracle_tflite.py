@@ -28,30 +28,26 @@ Shape = tuple[int, ...]
 
 @dataclass(slots=True)
 class Count:
-    """Multiply-adds by the name of an operator's first output (only those that form products), and elements by kind."""
+    """Multiply-adds by (subgraph, operator), in the order in which they run, of the operators that form products; and
+    what the file stores, as (kind, shape)."""
 
-    macs: Counter[str] = field(default_factory=Counter)
+    macs: Counter[tuple[int, int]] = field(default_factory=Counter)
     operators: Counter[str] = field(default_factory=Counter)
-    parameters: int = 0
-    buffers: int = 0
-    constants: int = 0
-
-    @property
-    def total(self) -> int:
-        return sum(self.macs.values())
+    stored: Counter[tuple[str, Shape]] = field(default_factory=Counter)
 
 
 def count(path: Path, inputs: Mapping[str, Shape], seed: int = 0) -> Count:
     """Execute the file on random numbers; ``inputs`` gives other shapes than those it was written with, by name."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     result = Count()
-    _count_weights(model, result)
-    _without_custom(model, result)
+    _sort_weights(model, result)
+    operators = list(model.subgraphs[0].operators)
+    _take_custom_out(model)
     rng = np.random.default_rng(seed)
     interpreter = _interpreter(model, inputs)
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], _filled(detail, rng))
-    _Run(model, result).counted(interpreter, model.subgraphs[0])
+    _Run(model, result).counted(interpreter, 0, operators)
     return result
 
 
@@ -99,6 +95,11 @@ def _transpose_conv(x: Sequence[Shape], y: Shape, options: Any) -> int:
     return prod(x[2]) * prod(x[1][:3])
 
 
+def _mediapipe_transpose_conv(x: Sequence[Shape], y: Shape, options: Any) -> int:
+    """MediaPipe's, with the operands in the usual order: x, w (C_o, k, k, C_i), and a bias."""
+    return prod(x[0]) * prod(x[1][:3])
+
+
 def _fully_connected(x: Sequence[Shape], y: Shape, options: Any) -> int:
     """w is (outputs, inputs)."""
     return prod(y) * x[1][1]
@@ -115,6 +116,7 @@ PRODUCTS: dict[str, Callable[[Sequence[Shape], Shape, Any], int]] = {
     "TRANSPOSE_CONV": _transpose_conv,
     "FULLY_CONNECTED": _fully_connected,
     "BATCH_MATMUL": _batch_matmul,
+    "CUSTOM.Convolution2DTransposeBias": _mediapipe_transpose_conv,
 }
 # No sums of products in these, whatever else they compute.
 _OTHERS = """
@@ -123,6 +125,7 @@ _OTHERS = """
     MIRROR_PAD MUL NEG PACK PAD PADV2 POW PRELU QUANTIZE RANGE READ_VARIABLE REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU
     RESHAPE RESIZE_BILINEAR REVERSE_V2 RFFT2D SELECT_V2 SHAPE SIN SLICE SOFTMAX SPLIT SPLIT_V SQRT SQUARE SQUEEZE
     STRIDED_SLICE SUB SUM TANH TRANSPOSE VAR_HANDLE
+    CUSTOM.Landmarks2TransformMatrix CUSTOM.TransformLandmarks CUSTOM.TransformTensorBilinear
 """
 OTHERS = frozenset(_OTHERS.split())
 _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
@@ -143,31 +146,29 @@ class _Run:
         self.model = model
         self.result = result
 
-    def counted(self, interpreter: Interpreter, graph: Any, trips: int = 1) -> None:
-        """Invoke, and count every operator of the graph from the shapes its tensors then have."""
+    def counted(self, interpreter: Interpreter, graph: int, operators: Sequence[Any]) -> None:
+        """Invoke, and count every operator of a graph from the shapes its tensors then have."""
         interpreter.invoke()
-        shapes = {
-            detail["index"]: tuple(int(d) for d in detail["shape"]) for detail in interpreter.get_tensor_details()
-        }
-        for op in graph.operators or ():
+        details = interpreter.get_tensor_details()
+        shapes = {detail["index"]: tuple(int(d) for d in detail["shape"]) for detail in details}
+        for place, op in enumerate(operators):
             name = operator(self.model, op)
             self.result.operators[name] += 1
             if name == "WHILE":
-                values = [interpreter.get_tensor(index) for index in op.inputs]
-                self.loop(op.builtinOptions, values)
+                self.loop(op.builtinOptions, [interpreter.get_tensor(index) for index in op.inputs])
             elif name in PRODUCTS:
                 inputs = [shapes[index] if index >= 0 else () for index in op.inputs]
-                output = graph.tensors[op.outputs[0]].name.decode()
-                self.result.macs[output] += PRODUCTS[name](inputs, shapes[op.outputs[0]], op.builtinOptions)
+                number = PRODUCTS[name](inputs, shapes[op.outputs[0]], op.builtinOptions)
+                self.result.macs[graph, place] += number
             elif name not in OTHERS:
                 raise LookupError(f"{name} is in no table of the oracle")
 
     def loop(self, options: Any, state: Sequence[np.ndarray]) -> None:
         """Condition and body in turn, each as a model of its own, from the values that enter the loop."""
         cond, body = (self.alone(index) for index in (options.condSubgraphIndex, options.bodySubgraphIndex))
-        graph = self.model.subgraphs[options.bodySubgraphIndex]
+        operators = self.model.subgraphs[options.bodySubgraphIndex].operators
         while _results(_fed(cond, state))[0].item():
-            self.counted(_fed(body, state, invoke=False), graph)
+            self.counted(_fed(body, state, invoke=False), options.bodySubgraphIndex, operators)
             state = _results(body)
 
     def alone(self, index: int) -> Interpreter:
@@ -190,17 +191,15 @@ def _results(interpreter: Interpreter) -> list[np.ndarray]:
     return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
 
 
-def _without_custom(model: Any, result: Count) -> None:
+def _take_custom_out(model: Any) -> None:
     """Take the custom operators out of the main graph: their outputs become inputs, of the shapes in the file."""
     graph = model.subgraphs[0]
     custom = [op for op in graph.operators if operator(model, op).startswith("CUSTOM.")]
-    for op in custom:
-        result.operators[operator(model, op)] += 1
     made = [index for op in custom for index in op.outputs]
-    read = {index for op in graph.operators if op not in custom for index in op.inputs}
+    graph.operators = [op for op in graph.operators if op not in custom]
+    read = {index for op in graph.operators for index in op.inputs}
     graph.inputs = [*graph.inputs, *(index for index in made if index in read)]
     graph.outputs = [index for index in graph.outputs if index not in made]
-    graph.operators = [op for op in graph.operators if op not in custom]
     if not graph.outputs:  # some output there must be
         graph.outputs = [graph.operators[-1].outputs[0]]
 
@@ -210,24 +209,24 @@ def _without_custom(model: Any, result: Count) -> None:
 FLOATS = frozenset((schema.TensorType.FLOAT32, schema.TensorType.FLOAT16, schema.TensorType.FLOAT64))
 
 
-def _count_weights(model: Any, result: Count) -> None:
-    """Sort every stored tensor: floats and quantised integers are learned, the rest and all scalars are constants.
+def _sort_weights(model: Any, result: Count) -> None:
+    """Sort what is stored: floats and quantised integers are learned, the rest and all scalars are constants.
 
-    What a variable starts from is state, so a buffer. Tensors of two graphs that share a buffer are one.
+    What a variable starts from is state, so a buffer. Tensors that share their bytes are one; where a weight shares
+    them with a constant (a bias of zero with a zero), it is the weight.
     """
-    seen: set[int] = set()
+    found: dict[int, dict[str, Shape]] = {}
     for graph in model.subgraphs:
         starts = {op.inputs[1] for op in graph.operators or () if operator(model, op) == "ASSIGN_VARIABLE"}
         for index, tensor in enumerate(graph.tensors):
             data = model.buffers[tensor.buffer].data
-            if data is None or len(data) == 0 or tensor.buffer in seen:
+            if data is None or len(data) == 0:
                 continue
-            seen.add(tensor.buffer)
-            shape = [] if tensor.shape is None else [int(d) for d in tensor.shape]
+            shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
             quantised = tensor.quantization is not None and tensor.quantization.scale is not None
-            if index in starts:
-                result.buffers += prod(shape)
-            elif shape and (tensor.type in FLOATS or quantised):
-                result.parameters += prod(shape)
-            else:
-                result.constants += prod(shape)
+            learned = shape and (tensor.type in FLOATS or quantised)
+            kind = "buffer" if index in starts else "parameter" if learned else "constant"
+            found.setdefault(tensor.buffer, {}).setdefault(kind, shape)
+    for kinds in found.values():
+        kind = next(kind for kind in ("parameter", "buffer", "constant") if kind in kinds)
+        result.stored[kind, kinds[kind]] += 1

@@ -82,7 +82,7 @@ ONNX: tuple[RealFile, ...] = (
     RealFile(
         "openwakeword",
         "openwakeword/resources/models/silero_vad.onnx",
-        {"input": (1, 1536), "sr": 16000, "h": (2, 1, 64), "c": (2, 1, 64)},
+        {"input": (1, 1536), "sr": 8000, "h": (2, 1, 64), "c": (2, 1, 64)},
     ),
     # the type of a file from its bytes; Apache-2.0
     RealFile("magika", "magika/models/standard_v3_3/model.onnx", {"bytes": (4, 2048)}),
@@ -159,11 +159,9 @@ TFLITE: tuple[RealFile, ...] = (
     _mediapipe("palm_detection/palm_detection_lite"),
     _mediapipe("pose_detection/pose_detection"),
     _mediapipe("pose_landmark/pose_landmark_full"),
-    _mediapipe("selfie_segmentation/selfie_segmentation", **{"tflite.custom.Convolution2DTransposeBias": MEDIAPIPE_OP}),
-    _mediapipe(
-        "selfie_segmentation/selfie_segmentation_landscape",
-        **{"tflite.custom.Convolution2DTransposeBias": MEDIAPIPE_OP},
-    ),
+    # the last operator is MediaPipe's own deconvolution
+    _mediapipe("selfie_segmentation/selfie_segmentation"),
+    _mediapipe("selfie_segmentation/selfie_segmentation_landscape"),
     # the faces of an earlier age, as a Python port ships them; MIT
     _blaze("face_detection_back"),
     _blaze("face_detection_front"),
