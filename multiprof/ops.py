@@ -205,7 +205,7 @@ _TABLE: tuple[Op, ...] = (
     Op("dropout", "shape", "dropout at inference", ("x",), ("y",), {"p": "float"}),
     Op("identity", "shape", "nothing", ("x",), ("y",)),
     # tensors out of nothing
-    Op("fill", "creation", "a tensor of one value", (), ("y",), {"value": "number"}),
+    Op("fill", "creation", "a tensor of one value", (), ("y",), {"value": "number; None where memory is taken as it is, and nothing written"}),
     Op("arange", "creation", "an arithmetic progression", (), ("y",)),
     Op("constant", "creation", "a tensor written into the program", (), ("y",)),
     Op("random", "creation", "random numbers, whose distribution may depend on tensors", ("x*",), ("y",), {"distribution": "name"}),

@@ -30,6 +30,11 @@ def test_they_are_written_and_nothing_is_read(make: Make, op: str, written: int)
     assert TABLE[op].traffic(layer) == (0, written)
 
 
+def test_memory_taken_as_it_is_is_not_written(make: Make) -> None:
+    assert TABLE["fill"].traffic(make("fill", {}, {"y": (3, 4)}, value=None)) == (0, 0)
+    assert TABLE["fill"].traffic(make("fill", {}, {"y": (3, 4)}, value=0)) == (0, 48)
+
+
 def test_anchors_follow_from_shapes(make: Make) -> None:
     assert TABLE["prior_box"].traffic(make("prior_box", {"x0": (1, 64, 9, 9), "x1": (3, 4)}, {"y": (3, 4)})) == (0, 48)
 

@@ -10,8 +10,8 @@ import torch
 
 META = torch.device("meta")
 
-# Writes that combine values do arithmetic, for which the vocabulary has no op: they have no cost, and say so.
-SCATTER_REDUCE, INDEX_REDUCE = "torch.aten.scatter_reduce", "torch.aten.index_reduce"
+# Writes that combine values do arithmetic: they are ops of their own.
+SCATTER_REDUCE, INDEX_REDUCE = "scatter_reduce", "index_reduce"
 
 
 def ids(r: Any, x: Any, axis: int) -> Any:

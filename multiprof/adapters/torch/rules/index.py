@@ -142,13 +142,9 @@ def one_hot(t: Tracer, input: Tensor, num_classes: int = -1) -> Any:
 def _written(
     t: Tracer, in_place: bool, op: str, x: Tensor, inputs: dict[str, Tensor | None], attrs: dict[str, Any]
 ) -> Tensor:
-    """Emit a write by index, into ``x`` or into a copy of it.
-
-    A write that combines values with those there does arithmetic. The vocabulary has no op for it, so it bears torch's
-    own name and stays without a cost: the canonical write is free, and 0 would be wrong.
-    """
+    """Emit a write by index, into ``x`` or into a copy of it; one that combines values is an op of its own."""
     if "reduce" in attrs:
-        op = "torch.aten.scatter_reduce" if op == "scatter" else "torch.aten.index_reduce"
+        op = "scatter_reduce" if op == "scatter" else "index_reduce"
     if in_place:
         return t.write(op, x, {"x": x, **inputs}, attrs)
     y = like(t, x)
