@@ -21,7 +21,7 @@ def max_pooling_with_argmax(node: Node) -> None:
         raise node.fail(f"its options are {len(options)} bytes long, not 20")
     _, stride_w, stride_h, width, height = unpack_from("<5i", options)
     attrs = {"kernel_size": (height, width), "stride": (stride_h, stride_w), "data_format": "NHWC"}
-    y, indices = node.result(node.declared(0).shape, 0), node.result(node.declared(1).shape, 1)
+    y, indices = node.result(None, 0), node.result(None, 1)
     node.layer("max_pool", {"x": node.x()}, {"y": y, "indices": indices}, attrs)
     node.bind(0, y)
     node.bind(1, indices)

@@ -1,8 +1,8 @@
 """Recurrent networks: one layer a direction, over the whole sequence.
 
 TFLite keeps the weights of the gates apart. They are joined into the canonical ``weight_ih`` and ``weight_hh`` by
-layers that only prepare weights. What the canonical LSTM cannot say (no input gate of its own, normalised gates) is written
-out in `cells`, as a loop over the steps.
+layers that only prepare weights. What the canonical LSTM cannot say (no input gate of its own, normalised gates) is
+written out in `cells`, as a loop over the steps.
 """
 
 from __future__ import annotations

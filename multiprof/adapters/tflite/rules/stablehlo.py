@@ -6,6 +6,7 @@ specification.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from multiprof.adapters.tflite.node import Node
@@ -64,7 +65,7 @@ def convolution(node: Node) -> None:
     if any(d != 1 for d in dilated):
         op = "conv_transpose"
         attrs["stride"] = dilated
-    node.emit(op, {"x": x, "weight": weight}, node.declared(0).shape, attrs)
+    node.emit(op, {"x": x, "weight": weight}, None, attrs)
 
 
 @rule("STABLEHLO_DOT_GENERAL")
@@ -124,14 +125,25 @@ def reduce(node: Node) -> None:
     node.emit(op, {"x": node.x(0)}, shape, {"axis": axes, "keepdim": False})
 
 
-def _windowed(node: Node, op: str, kernel: tuple[int, ...]) -> None:
-    """A reduction over windows: they are laid out as a new last dimension, and that is reduced."""
-    total = 1
-    for k in kernel:
+def _windowed(node: Node, op: str, rows: Sequence[Sequence[int]], padding: Sequence[int] = ()) -> None:
+    """A reduction over windows: they are laid out as a new last dimension, and that is reduced.
+
+    ``rows`` are the window's sizes, its strides, how far its elements and how far those of x stand apart.
+    """
+    x = node.shape(0)
+    pairs = list(zip(padding[::2], padding[1::2], strict=True)) or [(0, 0)] * len(x)
+    kernel, stride, dilation, base = (tuple(row) or (1,) * len(x) for row in rows)
+    if min((*kernel, *stride, *dilation, *base)) < 1:
+        raise node.fail(f"its window {kernel}, strides {stride} and dilations {dilation}, {base} must be at least 1")
+    total, shape = 1, []
+    for size, k, s, d, b, (low, high) in zip(x, kernel, stride, dilation, base, pairs, strict=True):
         total *= k
-    y = node.result(node.declared(0).shape)
+        reach = (k - 1) * d + 1
+        shape.append(None if size is None else max(0, ((size - 1) * b + 1 + low + high - reach) // s + 1))
+    y = node.result(shape)
     windows = node.between((*y.shape, total), y, True)
-    node.layer("unfold", {"x": node.x(0)}, {"y": windows}, {"kernel_size": kernel}, piece="windows")
+    attrs = {"kernel_size": kernel, "stride": stride, "padding": tuple(pairs), "dilation": dilation}
+    node.layer("unfold", {"x": node.x(0)}, {"y": windows}, attrs, piece="windows")
     node.layer(op, {"x": windows}, {"y": y}, {"axis": (y.rank,), "keepdim": False})
     node.bind(0, y)
 
@@ -139,28 +151,30 @@ def _windowed(node: Node, op: str, kernel: tuple[int, ...]) -> None:
 @rule("STABLEHLO_REDUCE_WINDOW")
 def reduce_window(node: Node) -> None:
     op = _join(node, "body_subgraph_index")
-    kernel = node.options["window_dimensions"]
-    if op is None or node.outputs != 1 or min(kernel, default=1) < 1:
+    if op is None or node.outputs != 1:
         _unknown(node)
         return
-    _windowed(node, op, kernel)
+    o = node.options
+    rows = (o["window_dimensions"], o["window_strides"], o["window_dilations"], o["base_dilations"])
+    _windowed(node, op, rows, o["padding"])
 
 
 @rule("REDUCE_WINDOW")
 def tflite_reduce_window(node: Node) -> None:
     """Operands: x, the value to begin with, sizes of the window, strides, and how far apart its elements stand."""
     op, kernel = _FUNCTIONS.get(node.options["reduce_function"]), node.ints(2)
-    if op is None or kernel is None or min(kernel, default=1) < 1:
+    if op is None or kernel is None:
         _unknown(node)
         return
-    _windowed(node, op, kernel)
+    _windowed(node, op, (kernel, node.ints(3) or (), node.ints(4) or (), ()))
 
 
 @rule("STABLEHLO_SLICE")
 def slice_(node: Node) -> None:
     o = node.options
     index = tuple(zip(o["start_indices"], o["limit_indices"], o["strides"], strict=True))
-    node.emit("slice", {"x": node.x(0)}, node.declared(0).shape, {"index": index})
+    shape = tuple(max(0, -(-(last - first) // step)) for first, last, step in index)
+    node.emit("slice", {"x": node.x(0)}, shape, {"index": index})
 
 
 @rule("STABLEHLO_DYNAMIC_SLICE")
@@ -187,7 +201,7 @@ def pad(node: Node) -> None:
 @rule("STABLEHLO_GATHER")
 def gather(node: Node) -> None:
     attrs = {"axis": next(iter(node.options["start_index_map"]), 0)}
-    node.emit("gather", {"x": node.x(0), "indices": node.x(1)}, node.declared(0).shape, attrs)
+    node.emit("gather", {"x": node.x(0), "indices": node.x(1)}, None, attrs)
 
 
 @rule("STABLEHLO_SCATTER")
