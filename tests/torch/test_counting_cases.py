@@ -5,7 +5,8 @@ Each case writes its multiply-adds and parameters out as arithmetic from the def
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -17,37 +18,11 @@ from transformers.pytorch_utils import Conv1D
 import multiprof
 from multiprof import Inputs, TensorSpec
 
-Case = tuple[Callable[[], Any], tuple[Any, ...], dict[str, Any]]
-
-CASES: dict[str, Case] = {}
-
-
-def case(name: str, *figures: Any, **ops: Any) -> Callable[[Callable[[], Any]], None]:
-    """Register a network under a name: inputs, macs, parameters, and how many layers of some ops it has."""
-
-    def register(build: Callable[[], Any]) -> None:
-        assert name not in CASES
-        CASES[name] = build, figures, ops
-
-    return register
-
-
-def module(forward: Callable[..., Any], **children: Any) -> nn.Module:
-    """A module whose forward is ``forward(self, …)``; children, parameters and lists of modules by name."""
-
-    class Written(nn.Module):
-        pass
-
-    Written.forward = forward  # type: ignore[method-assign]
-    made = Written()
-    for name, child in children.items():
-        setattr(made, name, child)
-    return made
-
-
-def parameter(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.ones(shape))
-
+_SHARED = run_path(str(Path(__file__).with_name("written.py")))
+CASES = _SHARED["Cases"]()
+case = CASES.case
+module = _SHARED["module"]
+parameter = _SHARED["parameter"]
 
 # -- called as functions -------------------------------------------------------------------------------------------
 
