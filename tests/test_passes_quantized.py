@@ -325,6 +325,28 @@ def test_weights_that_are_turned_after_dequantisation() -> None:
     assert row.cost.dot_dtypes == ("uint8", "int8", "int32")
 
 
+def test_integers_of_another_scale_are_no_pair() -> None:
+    """An integer layer followed by a change of scale, as TFLite writes it: nothing here was real."""
+    net = Net(False)
+    x = net.quantize(net.input((2, 3)), "in")
+    y = net.compute("linear", {"x": x, "weight": net.weight("w", (4, 3))}, (2, 4), "fc", in_features=3)
+    y = net.layer("quantize", {"x": y}, name="again", dtype="int8", quant=SCALED)
+    net.layer("softmax", {"x": net.dequantize(y, "out")}, name="real", n=4)
+    graph = net.graph(net.layers[-1].y)
+    assert fold_quantization(graph) is graph
+    assert not priced(graph).folded()
+
+
+def test_weights_that_are_integers_as_they_stand() -> None:
+    """Activations in pairs, weights stored without one."""
+    net = Net(True)
+    x = net.reads(net.quantize(net.input((2, 3)), "in"), "fc")
+    weight = net.parameter("w", (4, 3), dtype="int8", quant=SCALED)
+    y = net.compute("linear", {"x": x, "weight": weight}, (2, 4), "fc", in_features=3)
+    report = priced(net.graph(net.reads(net.writes(y), "out")))
+    assert {row.name for row in report.folded()} == {"fc/dequantize", "fc:y/quantize"}
+
+
 def test_weights_alone_being_integers_change_nothing() -> None:
     """Weights stored as integers, activations real: products of real numbers."""
     net = Net(True)

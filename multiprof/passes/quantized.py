@@ -92,9 +92,12 @@ class _Folding:
                     self.integers[spec.name] = self.integers[layer.x.name]
 
     def _operands_are_integers(self, layer: Layer) -> bool:
-        data = _data(layer)
-        return bool(data) and all(
-            spec.name in self.integers or (spec.quant is not None and _narrow(spec.dtype)) for spec in data.values()
+        """Whether all are: dequantised ones, one of them at least, and others that are integers as they stand."""
+        data = _data(layer).values()
+        dequantized = [spec.name in self.integers for spec in data]
+        return any(dequantized) and all(
+            known or (spec.quant is not None and _narrow(spec.dtype))
+            for known, spec in zip(dequantized, data, strict=True)
         )
 
     def _close(self, number: int) -> None:
@@ -138,7 +141,8 @@ class _Folding:
             if number <= before or layer.region != region or layer.inputs.get("x", layer.y).name != name:
                 return None
             if layer.op == "quantize":
-                return (between, number) if not self._state(layer) and _narrow(layer.y.dtype) else None
+                real = "float" in layer.x.dtype and not self._state(layer)
+                return (between, number) if real and _narrow(layer.y.dtype) else None
             passes_on = layer.op in _ACTIVATIONS or layer.op in _MOVES or self._state(layer) == FOLDED
             if not passes_on or list(layer.outputs) != ["y"]:
                 return None
