@@ -243,7 +243,7 @@ def one(build: ModelBuilder, case: Callable[..., Case], options: Callable[..., A
         code: str, operands: Sequence[Any], outputs: Sequence[str] = ("float32",), opts: str = "", **fields: Any
     ) -> Case:
         custom, custom_options = fields.pop("custom", ""), fields.pop("custom_options", b"")
-        version = fields.pop("version", 1)
+        version, keep = fields.pop("version", 1), fields.pop("keep", len(outputs))
         graph = build.graph()
         inputs = []
         for number, operand in enumerate(operands):
@@ -260,7 +260,7 @@ def one(build: ModelBuilder, case: Callable[..., Case], options: Callable[..., A
         made = [graph.tensor((), dtype, name=f"y{number}") for number, dtype in enumerate(outputs)]
         table = options(opts, **fields) if opts else None
         graph.op(code, inputs, made, table, custom=custom, custom_options=custom_options, version=version)
-        graph.output(*made)
+        graph.output(*made[:keep])
         return case(build)
 
     return make

@@ -38,8 +38,8 @@ class _Cell:
 
     def make(self, op: str, piece: str, *operands: TensorSpec, **attrs: object) -> TensorSpec:
         y = self.node.between(self.shape, self.like, True)
-        roles = ["x"] if len(operands) == 1 else ["x0", "x1"]
-        self.node.layer(op, dict(zip(roles, operands, strict=True)), {"y": y}, attrs, piece=f"{self.prefix}{piece}")
+        roles = ["x"] if len(operands) == 1 and op != "sub" else ["x0", "x1"]
+        self.node.layer(op, dict(zip(roles, operands, strict=False)), {"y": y}, attrs, piece=f"{self.prefix}{piece}")
         return y
 
     def linear(self, x: TensorSpec, weight: TensorSpec, piece: str) -> TensorSpec:
