@@ -8,9 +8,8 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiprof import __version__, engine, passes
 from multiprof.adapters.matching import by_framework, find_adapter, load_reader, match_type
@@ -25,6 +24,9 @@ from multiprof.ops import OPS
 from multiprof.python_target import Target, is_python_target, load_target
 from multiprof.registry import Registry, build
 from multiprof.report import Report
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 CAUSAL = ("full", "unmasked")
 CALLER = "the caller"  # the provider of formulas given to analyze()

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -22,6 +21,9 @@ from multiprof.errors import PluginError
 from multiprof.extensions import Adapter, Command, Convention, Device, Reporter, Runner
 from multiprof.installed import installed_plugins
 from multiprof.ops import OPS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BUILTINS = ("multiprof.formulas", "multiprof.adapters", "multiprof.reporters")
 BUILTIN_PROVIDER = "multiprof"
