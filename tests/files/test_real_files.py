@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import multiprof
-from multiprof import Report, TensorSpec
+from multiprof import InputsError, Report, TensorSpec
 
 
 def _load(name: str) -> ModuleType:
@@ -51,6 +51,26 @@ def test_onnx(file: Any, oracle_onnx: ModuleType) -> None:
     report = multiprof.analyze(file.location, given(file.inputs))
     assert macs_by_node(report, executed.macs) == executed.macs
     check(report, executed, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "dims"),
+    [
+        ("320n.onnx", {"batch": 1, "height": 320, "width": 320}),
+        ("decoder.onnx", {"batch": 2, "tgt_len": 5, "src_len": 12}),
+        ("ch_PP-OCRv4_det_infer.onnx", {f"p2o.DynamicDimension.{i}": size for i, size in enumerate((1, 320, 256))}),
+        ("slovorez-test.onnx", {"unk__190": 1, "unk__191": 20}),
+    ],
+)
+def test_free_axes_by_name(name: str, dims: dict[str, int]) -> None:
+    file = next(file for file in real_files.ONNX if file.location.name == name)
+    by_name, by_shape = (
+        multiprof.analyze(file.location, dims=dims),
+        multiprof.analyze(file.location, given(file.inputs)),
+    )
+    assert by_name.graph == by_shape.graph
+    with pytest.raises(InputsError, match=next(iter(dims))):
+        multiprof.analyze(file.location)
 
 
 @pytest.mark.parametrize("file", real_files.TFLITE, ids=str)
