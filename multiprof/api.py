@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -216,13 +216,19 @@ def _unused(graph: Graph, options: ReadOptions) -> list[str]:
 
 def _environment(graph: Graph) -> dict[str, str]:
     """What the result may depend on besides the model."""
-    found = {"python": platform.python_version(), "platform": _platform()}
+    found = {"python": sys.version.split()[0], "platform": _platform()}
     version = graph.metadata.get("framework_version")
     return found | ({graph.framework: str(version)} if version else {})
 
 
 @cache
 def _platform() -> str:
+    """System, release and machine. `platform.platform` would start a process to find out the processor."""
+    if hasattr(os, "uname"):
+        system = os.uname()
+        return f"{system.sysname}-{system.release}-{system.machine}"
+    import platform
+
     return platform.platform()
 
 

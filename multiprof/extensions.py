@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,8 @@ from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
 
 if TYPE_CHECKING:
+    import argparse
+
     from multiprof.report import Report
 
 # Reads code of another framework found inside a model: trace(framework, callable, inputs) -> Graph.
