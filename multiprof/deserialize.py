@@ -21,6 +21,7 @@ from multiprof.ir import (
     LOOP,
     PARAMETER,
     PREPARED,
+    STRING,
     Graph,
     Layer,
     Mark,
@@ -206,7 +207,7 @@ def _spec(part: _Part) -> TensorSpec:
     if not all(_is_count(d) for d in known) or len(shape) > MAX_RANK or math.prod(known) >= LIMIT:
         raise part.wrong("shape", "a shape: sizes from 0 on, or null where unknown")
     dtype = part.text("dtype")
-    if dtype not in BITS:
+    if dtype not in BITS and dtype != STRING:
         raise part.wrong("dtype", "a known dtype")
     quant = None if part.data.get("quant") is None else _quant(part.part("quant"))
     return TensorSpec(shape, dtype, part.text("name"), quant)

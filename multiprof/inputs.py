@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from multiprof.errors import UsageError
-from multiprof.ir import BITS, TensorSpec
+from multiprof.ir import BITS, STRING, TensorSpec
 
 
 class Inputs:
@@ -79,7 +79,7 @@ def _argument(value: Any) -> Any:
             raise UsageError(f"inputs: the shape {value} has a negative dimension")
         return TensorSpec(value, "")
     if isinstance(value, TensorSpec):
-        if value.dtype and value.dtype not in BITS:
+        if value.dtype and value.dtype not in BITS and value.dtype != STRING:
             raise UsageError(f"inputs: unknown dtype {value.dtype!r}; one of {', '.join(sorted(BITS))}")
         return value
     if isinstance(value, list):

@@ -30,6 +30,8 @@ BITS: dict[str, int] = {
     "int64": 64,
     "uint64": 64,
     "float4_e2m1fn": 4,
+    "float6_e2m3fn": 6,
+    "float6_e3m2fn": 6,
     "float8_e4m3fn": 8,
     "float8_e4m3fnuz": 8,
     "float8_e5m2": 8,
@@ -43,6 +45,9 @@ BITS: dict[str, int] = {
     "complex64": 64,
     "complex128": 128,
 }
+
+# Texts: elements without a width, so that a tensor of them has no known size in bytes.
+STRING = "string"
 
 # Types whose arithmetic is integer arithmetic: COUNTING.md counts it apart from floating-point operations.
 INTEGER_DTYPES = frozenset(name for name in BITS if name.startswith(("int", "uint"))) | {"bool"}
@@ -64,7 +69,7 @@ class TensorSpec:
     """Shape, dtype and name of a tensor, without its values.
 
     ``shape`` is in the framework's own order; a dimension may be ``None`` (data-dependent). ``dtype`` is a key of
-    `BITS`, or empty where the caller leaves the choice to the model. Sizes are in bytes.
+    `BITS`, `STRING`, or empty where the caller leaves the choice to the model. Sizes are in bytes.
     """
 
     shape: Shape
@@ -92,6 +97,8 @@ class TensorSpec:
         try:
             return (prod(self.shape) * BITS[self.dtype] + 7) // 8  # type: ignore[arg-type]  # as in numel
         except KeyError:
+            if self.dtype == STRING:
+                raise UnknownDimensionError(f"tensor {self.name or '?'} holds texts of unknown length") from None
             raise UsageError(f"tensor {self.name or '?'} has the unknown dtype {self.dtype!r}") from None
         except TypeError:
             return self.numel  # which raises, saying why

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from multiprof import memory, totals
 from multiprof.cost import Counts
 from multiprof.errors import UsageError
-from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, Graph, Parameter
+from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, STRING, Graph, Parameter
 from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport, Total
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak, Storage
@@ -246,7 +246,9 @@ class Report:
             "layers": len(self.layers),
             "unsupported_layers": len(missing),
             "unsupported_weight_bytes": sum(p.spec.nbytes for p in self._declared(PARAMETER) if p.name in read),
-            "unsupported_output_bytes": _sum_or_none(None if None in spec.shape else spec.nbytes for spec in outputs),
+            "unsupported_output_bytes": _sum_or_none(
+                None if None in spec.shape or spec.dtype == STRING else spec.nbytes for spec in outputs
+            ),
         }
 
     def unsupported(self) -> dict[str, list[str]]:

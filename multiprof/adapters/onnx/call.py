@@ -54,6 +54,7 @@ class Deferred:
     source: str = ""
     write: Callable[[], None] | None = None  # writes the layer; None for a constant, which is declared
     region: str | None = None
+    nbytes: int = 0  # of texts, which have no width
     learned: bool = False  # a weight where it stands in the role of one
 
 

@@ -11,9 +11,10 @@ from onnx import SparseTensorProto, TensorProto
 from multiprof.adapters.onnx.call import Call, Deferred
 from multiprof.adapters.onnx.frame import Frame
 from multiprof.adapters.onnx.node import Tensor
+from multiprof.adapters.onnx.partial import dims
 from multiprof.adapters.onnx.source import MAX_VALUES, Array, Source
 from multiprof.errors import ModelError
-from multiprof.ir import BITS, INTEGER_DTYPES, TensorSpec
+from multiprof.ir import BITS, CONSTANT, INTEGER_DTYPES, STRING, TensorSpec
 
 if TYPE_CHECKING:
     from multiprof.adapters.onnx.walk import Walker
@@ -36,7 +37,7 @@ class Stored(Tensor):
         self.guessed = False
 
     @property
-    def value(self) -> Array | None:  # type: ignore[override]  # read late, in place of a plain field
+    def value(self) -> Array | None:
         if self._tensor is not None:
             self._contents = self._source.values(self._tensor)
             self._tensor = None
@@ -53,7 +54,11 @@ def dense(walker: Walker, tensor: TensorProto, frame: Frame) -> None:
     spec = _spec(walker, tensor, what, walker.named(tensor.name, frame))
     if tensor.name in frame.values and frame.outer is None and isinstance(frame.values[tensor.name], Stored):
         raise ModelError(f"{walker.source.name}: two initializers have the name {tensor.name!r}")
-    walker.writer.declare(spec, source=tensor.name)
+    if spec.dtype == STRING:  # declared as what it takes in the file
+        size = sum(map(len, tensor.string_data)) + walker.source.left_out(tensor)
+        walker.writer.declare(TensorSpec((size,), "uint8", spec.name), CONSTANT, source=tensor.name)
+    else:
+        walker.writer.declare(spec, source=tensor.name)
     frame.values[tensor.name] = Stored(spec, walker.source, tensor)
 
 
@@ -90,8 +95,10 @@ def node(walker: Walker, call: Call) -> None:
         tensor = Stored(_spec(walker, given.t, f"{call.where}: its tensor", name), walker.source, given.t)
     else:
         tensor = _from_attribute(walker, call, name)
-    is_table = tensor.rank == 0 or tensor.dtype in INTEGER_DTYPES
-    walker.deferred[name] = Deferred(tensor.spec, "constant" if is_table else None, call.name)
+    is_table = tensor.rank == 0 or tensor.dtype in INTEGER_DTYPES or tensor.dtype == STRING
+    walker.deferred[name] = made = Deferred(tensor.spec, CONSTANT if is_table else None, call.name)
+    if tensor.dtype == STRING:
+        made.nbytes = sum(len(text) for a in call.proto.attribute for text in (a.s, *a.strings, *a.t.string_data))
     call.frame.values[output] = tensor
 
 
@@ -107,7 +114,7 @@ def _from_attribute(walker: Walker, call: Call, name: str) -> Tensor:
             return Tensor(TensorSpec(value.shape, value.dtype.name, name), value, True)
         if key.startswith("value_string"):
             shape = (len(value),) if isinstance(value, list) else ()
-            return Tensor(TensorSpec(shape, "string", name), None, True)
+            return Tensor(TensorSpec(shape, STRING, name), None, True)
         if key.startswith("value_"):
             made = np.array(value, np.float32 if "float" in key else np.int64)
             return Tensor(
@@ -136,7 +143,11 @@ def filled(walker: Walker, call: Call, contents: Array | None, shaped: bool) -> 
 
 def defer(walker: Walker, call: Call, spec: TensorSpec, learned: bool) -> Tensor:
     """Leave the layer of a tensor made out of nothing for later, when its role is known."""
+
     def write() -> None:
+        if call.proto.op_type == "Shape":  # it reads no data
+            walker.seen(call, (spec,)).layer("constant", {}, spec)
+            return
         rule = walker.table.rules.get((call.domain, call.proto.op_type))
         start = len(walker.writer.layers)
         if rule is None or not walker.apply(rule, call, (spec,), start):
@@ -166,10 +177,7 @@ def measured(walker: Walker, call: Call) -> bool:
     rank = len(shape)
     start, end = call.attrs.get("start", 0), call.attrs.get("end", rank)
     shape = shape[slice(start, end)]
-    if None in shape:
-        return False
-    walker.constant(output, np.array(shape, np.int64).reshape(len(shape)), call, True)
-    return True
+    return walker.partly(call, dims(shape))
 
 
 __all__ = ["Stored", "defer", "dense", "filled", "measured", "node", "sparse"]

@@ -42,9 +42,8 @@ NUMBERS: dict[str, int] = {name: number for number, name in NAMES.items()}
 # Types whose contents may be known: numpy has them, and ONNX writes one element in their own width.
 NUMPY: dict[str, np.dtype[Any]] = {
     name: np.dtype(name)
-    for name in (
-        ["float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool", "float16", "float64", "uint32", "uint64", "complex64", "complex128"]
-    )
+    for name in NUMBERS
+    if name == "bool" or (name.startswith(("int", "uint", "float", "complex")) and hasattr(np, name))
 }
 
 __all__ = ["NAMES", "NUMBERS", "NUMPY"]

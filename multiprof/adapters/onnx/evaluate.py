@@ -199,13 +199,13 @@ def _tile(values: Operands, attrs: Attrs, version: int) -> Array:
 
 def _where(values: Operands, attrs: Attrs, version: int) -> Array:
     _broadcast(*values)
-    return np.where(*values)
+    return np.asarray(np.where(*values))
 
 
 def _concat(values: Operands, attrs: Attrs, version: int) -> Array:
     if sum(value.size for value in values) > MAX_VALUES:
         raise TooLarge
-    return np.concatenate(values, axis=attrs.get("axis", 1))
+    return np.asarray(np.concatenate(values, axis=attrs.get("axis", 1)))
 
 
 def _split(values: Operands, attrs: Attrs, version: int) -> list[Array]:
@@ -265,7 +265,7 @@ def _clip(values: Operands, attrs: Attrs, version: int) -> Array:
 
 
 def _transpose(values: Operands, attrs: Attrs, version: int) -> Array:
-    return np.transpose(values[0], attrs.get("perm"))
+    return np.asarray(np.transpose(values[0], attrs.get("perm")))
 
 
 EVALUATORS: Mapping[str, Evaluator] = {

@@ -47,7 +47,9 @@ class Frame:
     def inside(self, **changes: Any) -> Frame:
         """A frame for a subgraph of this one."""
         if self.depth >= MAX_DEPTH:
-            raise ModelError(f"graphs and functions are nested more than {MAX_DEPTH} deep, in {self.path or 'the graph'}")
+            raise ModelError(
+                f"graphs and functions are nested more than {MAX_DEPTH} deep, in {self.path or 'the graph'}"
+            )
         made = Frame(self.opsets, self, given=self.given, calls=self.calls, path=self.path, scope=self.scope)
         made.depth = self.depth + 1
         for key, value in changes.items():
@@ -88,7 +90,9 @@ def in_order(nodes: Sequence[NodeProto], where: str) -> Sequence[NodeProto]:
     for number, node in enumerate(nodes):
         for name in node.output:
             if name and makers.setdefault(name, number) != number:
-                raise ModelError(f"{where}: two nodes make the tensor {name!r}, the second is {node.name or node.op_type!r}")
+                raise ModelError(
+                    f"{where}: two nodes make the tensor {name!r}, the second is {node.name or node.op_type!r}"
+                )
     needs = []
     ordered = True
     for number, node in enumerate(nodes):

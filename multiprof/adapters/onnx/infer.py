@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from google.protobuf.message import DecodeError
 from onnx import NodeProto, defs
+from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError
 
 from multiprof.adapters.onnx.node import Tensor
@@ -58,13 +58,11 @@ def infer(
         return {}
     try:
         made = schema._infer_node_outputs(node.SerializeToString(), types, data, {}, opsets, ir_version)
-    except (InferenceError, RuntimeError, IndexError, ValueError) as error:
+    except (InferenceError, ValidationError, RuntimeError, IndexError, ValueError) as error:
         if any(value is not None and not _is_certain(value) for value in inputs):
             return {}  # a guess may be what contradicts the operator
         text = " ".join(str(error).split())
         raise ModelError(f"{where}: {text[:300]}") from error
-    except DecodeError as error:
-        raise ModelError(f"{where}: {error}") from error
     return {name: from_bytes(raw, where) for name, raw in made.items()}
 
 

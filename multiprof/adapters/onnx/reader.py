@@ -23,9 +23,7 @@ from multiprof.ir import CONSTANT, Graph, TensorSpec
 _NEWEST = {"": defs.onnx_opset_version(), "ai.onnx.ml": defs.onnx_ml_opset_version()}
 
 
-def read(
-    model: Path, inputs: Inputs | None, *, leaves: frozenset[str], trace: Trace, options: ReadOptions
-) -> Graph:
+def read(model: Path, inputs: Inputs | None, *, leaves: frozenset[str], trace: Trace, options: ReadOptions) -> Graph:
     """The Graph of an ONNX file. The values of weights are not read.
 
     Raises `ModelError` naming the file and the node or tensor that is wrong, and `InputsError` where the inputs given
@@ -177,7 +175,11 @@ def _batch(wanted: list[ValueInfoProto], types: dict[str, Type], bound: Bound) -
         if info.name not in bound.inputs or not shape.dim:
             continue
         first = shape.dim[0]
-        if first.denotation == "DATA_BATCH" or first.dim_param.lower() in ("n", "b") or "batch" in first.dim_param.lower():
+        if (
+            first.denotation == "DATA_BATCH"
+            or first.dim_param.lower() in ("n", "b")
+            or "batch" in first.dim_param.lower()
+        ):
             return bound.inputs[info.name].shape[0]
     return None
 
@@ -186,7 +188,9 @@ def _version(proto: ModelProto, opsets: dict[str, int]) -> str:
     """``ir_version 8, opset 17, com.microsoft 1 (producer pytorch 2.13)``."""
     others = "".join(f", {domain} {version}" for domain, version in opsets.items() if domain)
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
-    return f"ir_version {proto.ir_version}, opset {opsets['']}{others}" + (f" (producer {producer})" if producer else "")
+    return f"ir_version {proto.ir_version}, opset {opsets['']}{others}" + (
+        f" (producer {producer})" if producer else ""
+    )
 
 
 __all__ = ["read"]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, TensorProto
 
 from multiprof.adapters._common.writer import checked_shape
@@ -72,7 +71,7 @@ class Source:
         self.payloads = scanner.payloads
         try:
             self.model = ModelProto.FromString(copy)
-        except (DecodeError, RuntimeError) as error:
+        except Exception as error:  # protobuf's DecodeError, of whichever implementation there is
             raise ModelError(f"{self.name} is no ONNX model, or a damaged one: {error}") from error
 
     @property
@@ -110,6 +109,12 @@ class Source:
             return None if raw is None else np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(dims)
         flat = self._flat(tensor, dtype, count)
         return None if flat is None or flat.size != count else flat.reshape(dims)
+
+    def left_out(self, tensor: TensorProto) -> int:
+        """Bytes of a tensor's contents that stayed in the file."""
+        if not tensor.HasField("segment") or not 0 <= tensor.segment.begin < len(self.payloads):
+            return 0
+        return self.payloads[tensor.segment.begin].length
 
     def _flat(self, tensor: TensorProto, dtype: np.dtype[Any], count: int) -> Array | None:
         if tensor.HasField("segment"):
@@ -162,7 +167,9 @@ class Source:
         gone = [location for location, size in self.external.items() if size is None]
         if not gone:
             return ""
-        return f"external data is missing: {', '.join(gone[:5])}{' …' if len(gone) > 5 else ''}; shapes are known without"
+        return (
+            f"external data is missing: {', '.join(gone[:5])}{' …' if len(gone) > 5 else ''}; shapes are known without"
+        )
 
     def _inside(self, location: str, tensor: str) -> Path:
         """The path of an external file; it must lie in the folder of the model, links followed."""

@@ -58,7 +58,7 @@ def tensor_type(dtype: str, shape: Shape | None) -> bytes:
             dim = made.tensor_type.shape.dim.add()
             if size is not None:
                 dim.dim_value = size
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 def value_type(value: Value) -> bytes:
@@ -69,7 +69,7 @@ def value_type(value: Value) -> bytes:
     made = TypeProto()
     inner = made.optional_type.elem_type if value.optional else made.sequence_type.elem_type
     _write(value.item or Type("tensor", "float32"), inner)
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 def _write(item: Type, into: TypeProto) -> None:
@@ -117,7 +117,17 @@ def tensor_proto(value: Any, dtype: str) -> bytes:
     """A serialised TensorProto with these contents."""
     made = TensorProto(dims=value.shape, data_type=NUMBERS[dtype])
     made.raw_data = value.astype(value.dtype.newbyteorder("<")).tobytes()
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
-__all__ = ["UNRANKED", "Sequence", "Type", "Value", "from_bytes", "from_proto", "tensor_proto", "tensor_type", "value_type"]
+__all__ = [
+    "UNRANKED",
+    "Sequence",
+    "Type",
+    "Value",
+    "from_bytes",
+    "from_proto",
+    "tensor_proto",
+    "tensor_type",
+    "value_type",
+]

@@ -1,4 +1,4 @@
-"""Through the nodes in order: what is known of each operand goes in, layers and what is known of the results come out."""
+"""Through the nodes in order: what is known of the operands goes in, layers and what is known of the results come out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from multiprof.adapters._common.writer import GraphWriter
 from multiprof.adapters.onnx import constants, control, evaluate, functions, sequences
+from multiprof.adapters.onnx import partial as part
 from multiprof.adapters.onnx.attributes import decode, plain
 from multiprof.adapters.onnx.call import Call, Deferred
 from multiprof.adapters.onnx.frame import Frame, in_order
@@ -18,16 +20,20 @@ from multiprof.adapters.onnx.node import Node, Tensor
 from multiprof.adapters.onnx.rules._table import table
 from multiprof.adapters.onnx.scopes import joined, node_name, node_scope
 from multiprof.adapters.onnx.source import Array, Source
-from multiprof.adapters.onnx.types import UNRANKED, Sequence as SequenceValue
-from multiprof.adapters.onnx.types import Type, Value, from_proto
+from multiprof.adapters.onnx.types import UNRANKED, Type, Value, from_proto
+from multiprof.adapters.onnx.types import Sequence as SequenceValue
 from multiprof.adapters.onnx.wire import MAX_NODES
 from multiprof.errors import ModelError, MultiprofError
-from multiprof.ir import BITS, CONSTANT, Layer, TensorSpec
+from multiprof.ir import BITS, CONSTANT, STRING, Layer, TensorSpec
 
 MAX_KNOWN = 8_000_000  # elements of all known contents together
 STANDARD = ("", "ai.onnx")
 # Operators whose result depends on shapes alone.
 SHAPES = frozenset(("Shape", "Size"))
+# Operators whose first output may be left out.
+MULTIPLE = frozenset(
+    ("GRU", "If", "LSTM", "Loop", "MaxPool", "RNN", "Scan", "Split", "TopK", "Unique", "SequenceMap", "Attention")
+)
 # Types in which shape arithmetic is done. Small integers are weights or images.
 COUNTING = frozenset(("int64", "int32", "bool"))
 
@@ -84,26 +90,33 @@ class Walker:
             except RecursionError:
                 raise ModelError(f"{where}: node {node_name(node)!r} is nested too deep") from None
             except Exception as error:
-                raise ModelError(
-                    f"{where}: node {node_name(node)!r} ({node.op_type}) cannot be read: {type(error).__name__}: {error}"
-                ) from error
+                what = f"node {node_name(node)!r} ({node.op_type}) cannot be read: {type(error).__name__}: {error}"
+                raise ModelError(f"{where}: {what}") from error
 
     def value(self, name: str, frame: Frame, what: str) -> Value:
         found = frame.find(name)
         if found is None:
-            raise ModelError(f"{what} reads the tensor {name!r}, which is no input, no initializer, and no node makes it")
+            raise ModelError(
+                f"{what} reads the tensor {name!r}, which is no input, no initializer, and no node makes it"
+            )
         return found
 
     # ------------------------------------------------------------------------------------------------- nodes
     def node(self, proto: NodeProto, frame: Frame) -> None:
         """One node: shape arithmetic, control flow, a function, a rule, or a foreign layer."""
+        if not all(isinstance(text, str) for text in (proto.name, proto.op_type, proto.domain, *proto.output)):
+            raise ModelError(
+                f"{self.source.name}: a node has a name that is no text: {proto.name!r}, {proto.op_type!r}"
+            )
         name = frame.path + node_name(proto)
         where = f"{self.source.name}: node {name!r} ({proto.op_type})"
         inputs = tuple(self.value(i, frame, where) if i else None for i in proto.input)
-        for i, value in zip(proto.input, inputs, strict=True):
+        for value in inputs:
             if isinstance(value, Tensor) and value.weight:
                 self.looked_up.add(value.spec.name)
         domain = "" if proto.domain in STANDARD else proto.domain
+        if not domain and not (proto.output and proto.output[0]) and proto.op_type not in MULTIPLE:
+            raise ModelError(f"{where} makes nothing: it has no first output")
         attrs = decode(proto, self.source, frame.given, where)
         call = Call(proto, name, where, domain, frame, inputs, attrs)
         if domain == "":
@@ -200,6 +213,7 @@ class Walker:
                 functions.resolved(call.proto, call.frame.given), call.inputs, call.version, call.frame.opsets,
                 self.ir_version, call.where,
             )  # fmt: skip
+        part.refined(call, found)
         for output in call.proto.output:
             inferred = found.get(output)
             if output and (inferred is None or not inferred.kind or inferred.shape is None or None in inferred.shape):
@@ -238,7 +252,7 @@ class Walker:
         if not output:
             return None
         found = types.get(output, Type(""))
-        dtype = found.dtype if found.dtype in BITS or found.dtype == "string" else ""
+        dtype = found.dtype if found.dtype in BITS or found.dtype == STRING else ""
         if found.kind not in ("", "tensor") or not dtype:
             shape = found.shape if found.shape is not None and found.kind == "tensor" else UNRANKED
             return TensorSpec(shape, dtype or self.guess(call), self.named(output, call.frame))
@@ -273,7 +287,7 @@ class Walker:
         """
         op_type = call.proto.op_type
         if op_type in SHAPES:
-            return self.measured(call)
+            return constants.measured(self, call)
         if op_type not in evaluate.EVALUATORS:
             return False
         operands: list[Array | None] = []
@@ -295,7 +309,8 @@ class Walker:
             else:
                 return False
         if partial:
-            return False
+            contents = part.evaluated(call)
+            return contents is not None and self.partly(call, contents)
         attrs = call.attrs
         if op_type == "Split" and "num_outputs" not in attrs:
             attrs = {**attrs, "num_outputs": len(call.proto.output)}
@@ -327,9 +342,22 @@ class Walker:
         call.frame.values[output] = tensor
         return tensor
 
-    def measured(self, call: Call) -> bool:
-        """Shape and Size: known where the dimensions are."""
-        return constants.measured(self, call)
+    def partly(self, call: Call, contents: Array) -> bool:
+        """A result of which some elements are known; its layer is written once a layer reads it."""
+        output = call.proto.output[0]
+        if all(size is not None for size in contents.ravel()):
+            try:
+                self.constant(output, contents.astype(np.int64), call, True)
+            except OverflowError:
+                return False
+            return True
+        x = call.tensor(0)
+        dtype = "int64" if x is None or call.proto.op_type in ("Shape", "Cast") else x.dtype
+        tensor = constants.defer(
+            self, call, TensorSpec(contents.shape, dtype, self.named(output, call.frame)), learned=False
+        )
+        tensor.partial = contents
+        return True
 
     # ------------------------------------------------------------------------------------------ late writing
     def adopt(self, start: int) -> None:
@@ -350,7 +378,8 @@ class Walker:
     def settle(self, found: Deferred, place: int, is_weight: bool) -> None:
         """Declare a tensor that was left for later, or write its layer at ``place``."""
         if found.write is None or (found.learned and is_weight):
-            self.writer.declare(found.spec, None if found.learned else found.kind, source=found.source)
+            spec = found.spec if found.spec.dtype != STRING else TensorSpec((found.nbytes,), "uint8", found.spec.name)
+            self.writer.declare(spec, None if found.learned else found.kind, source=found.source)
             return
         before = len(self.writer.layers)
         found.write()

@@ -132,7 +132,7 @@ class Scanner:
                     if where - begin > 20:
                         raise self.error(begin, "a number of more than 64 bits")
                 where += 1
-            elif wire == FIXED32 or wire == FIXED64:
+            elif wire in (FIXED32, FIXED64):
                 width = 4 if wire == FIXED32 else 8
                 if is_tensor and number in CONTENTS and tag < 0x80:
                     length = self._run(begin, end, tag, width + 1)
