@@ -24,7 +24,7 @@ def one_line(err: str) -> str:
 def test_the_lists_say_who_supplied_what(cli):
     _, out, _ = cli("formulas", "conv*")
     rows = [line.split() for line in out.split("\n")[2:] if line]
-    assert [row[0] for row in rows] == ["conv", "conv_transpose"]
+    assert [row[0] for row in rows] == ["conv", "conv_transpose", "deform_conv"]
     assert all("multiprof" in row for row in rows)
     assert "|y|·K·C_i/G macs" in out
     _, out, _ = cli("formulas", "deconv")  # a family
