@@ -58,6 +58,8 @@ def price(
         if op not in chosen:
             chosen[op] = _choose(op, formulas, layer)
         rows.append(_price(layer, chosen[op], marks.get(layer.name), hosts))
+    if bounded := dict.fromkeys(row.op for row in rows if row.state == PRICED and row.reason):
+        notes.append(f"upper bounds, since the work depends on values: {', '.join(bounded)}")
     if graph.regions:
         known = multiplicities(graph)
         for row in rows:
@@ -66,8 +68,6 @@ def price(
         notes += choose_branches(graph, rows)
     if ahead := sum(row.macs or 0 for row in rows if row.state == PREPARED):
         notes.append(f"layers that compute from weights alone hold {ahead} macs, which are not in the totals")
-    if bounded := dict.fromkeys(row.op for row in rows if row.state == PRICED and row.reason):
-        notes.append(f"upper bounds, since the work depends on values: {', '.join(bounded)}")
     if strict:
         _refuse_unsupported(graph, rows)
     return Report(
