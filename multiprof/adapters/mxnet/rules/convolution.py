@@ -102,8 +102,8 @@ def _borders(call: Call, w: Window, spatial: tuple[int | None, ...]) -> tuple[tu
     target = _target(call, w)
     if target is None:
         adj = call.attrs.ints("adj", (0,) * w.rank)
-        if len(adj) != w.rank or min(adj) < 0:
-            raise call.attrs.wrong("adj", f"{w.rank} numbers of at least 0")
+        if len(adj) != w.rank or any(not 0 <= a < stride for a, stride in zip(adj, w.stride, strict=True)):
+            raise call.attrs.wrong("adj", f"{w.rank} numbers from 0 to below the stride")
         return tuple(zip(w.pad, adj, strict=True))
     found = []
     for n, k, s, d, wanted in zip(spatial, w.kernel, w.stride, w.dilate, target, strict=True):
@@ -112,6 +112,8 @@ def _borders(call: Call, w: Window, spatial: tuple[int | None, ...]) -> tuple[tu
         excess = s * (n - 1) + d * (k - 1) + 1 - wanted
         if excess < 0:
             raise call.error(f"the target size {wanted} is larger than the {excess + wanted} there are")
+        if excess % 2 >= s:
+            raise call.error(f"the target size {wanted} takes an adjustment of 1, which a stride of {s} has not")
         found.append(((excess + 1) // 2, excess % 2))
     return tuple(found)
 

@@ -102,6 +102,8 @@ def infer_dot(call: Call) -> None:
     ta, tb = _flags(call)
     inner_a, inner_b = (0 if ta else -1), (-1 if tb else 0)
     if len(a) == 1 and len(b) == 1:
+        if ta or tb:
+            raise call.error("vectors are not transposed")
         inner_a = inner_b = 0
     call.expect(0, _with(a, inner_a, b[inner_b]))
     call.expect(1, _with(b, inner_b, a[inner_a]))

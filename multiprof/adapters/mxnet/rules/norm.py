@@ -86,7 +86,7 @@ def write_layer_norm(call: Call, to: Writing) -> None:
 
 
 def infer_group_norm(call: Call) -> None:
-    """gamma and beta have one value a channel; mean and deviation one a group."""
+    """Mean and deviation have one value a group, and so have gamma and beta until MXNet 1.9; in 2.0 one a channel."""
     infer_same(call)
     shape = call.shape(0)
     if shape is None:
@@ -94,8 +94,12 @@ def infer_group_norm(call: Call) -> None:
     if len(shape) < 3:
         raise call.error(f"the data has the shape {shape}, of rank {len(shape)}; at least 3 are needed")
     groups = call.attrs.integer("num_groups", 1, least=1)
+    if shape[1] is not None and shape[1] % groups:
+        raise call.error(f"{shape[1]} channels do not divide into {groups} groups")
     for i in (1, 2):
-        call.expect(i, (shape[1],))
+        known = call.rank(i, 1)
+        if known is None or known[0] is None or known[0] != shape[1]:
+            call.expect(i, (groups,))
         call.give((shape[0], groups), i)
 
 

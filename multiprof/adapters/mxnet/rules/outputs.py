@@ -51,18 +51,16 @@ def _softmax_dtype(call: Call) -> str:
 
 
 def infer_softmax_output(call: Call) -> None:
-    """The label: one class a sample; with multi_output one a position, as (N, rest) or (N, positions …); with
-    preserve_shape one for each but the last dimension; or probabilities shaped as the data."""
+    """The label: one class for all but the last dimension; with multi_output one a position, as (N, rest) or
+    (N, positions …); or probabilities shaped as the data."""
     infer_same(call)
     shape = call.shape(0)
     if shape is None or call.shape(1) is not None:
         return
     if call.attrs.flag("multi_output"):
         call.expect(1, (shape[0], _product(shape[2:])))
-    elif call.attrs.flag("preserve_shape"):
-        call.expect(1, shape[:-1])
     else:
-        call.expect(1, shape[:1])
+        call.expect(1, shape[:-1])
 
 
 def write_softmax_output(call: Call, to: Writing) -> None:

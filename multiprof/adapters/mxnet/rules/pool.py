@@ -36,12 +36,12 @@ def infer_pooling(call: Call) -> None:
         return
     call.rank(0, w.rank + 2)
     batch, channels, spatial = split(w, call.shape(0))
+    convention = call.attrs.one_of("pooling_convention", (VALID, FULL, SAME), VALID)
+    if convention == SAME and (call.op == "Pooling_v1" or w.rank > 1 or any(w.pad)):
+        raise call.attrs.wrong("pooling_convention", f"one of {VALID}, {FULL}")
     if call.attrs.flag("global_pool"):
         made: Shape = (1,) * w.rank
     else:
-        convention = call.attrs.one_of("pooling_convention", (VALID, FULL, SAME), VALID)
-        if call.op == "Pooling_v1" and convention == SAME:
-            raise call.attrs.wrong("pooling_convention", f"one of {VALID}, {FULL}")
         rows = zip(spatial, w.kernel, w.stride, w.pad, strict=True)
         made = tuple(_windows(call, convention, n, k, s, p) for n, k, s, p in rows)
     call.give(w.join(batch, channels, made))

@@ -110,18 +110,18 @@ def infer_topk(call: Call) -> None:
     source = call.shape(0)
     if source is None:
         return
-    if call.attrs.text("ret_typ", "indices") == "mask":
-        call.give(source)
-        return
     axis, shape = _ordered(call, source)
     k = call.attrs.integer("k", 1)
-    size = shape[axis]
+    size = shape[axis] if shape else 1
     if k < 1:
         made: int | None = size
     elif size is not None and k > size:
         raise call.error(f"the {k} first of {size}")
     else:
         made = k
+    if call.attrs.text("ret_typ", "indices") == "mask":
+        call.give(source)
+        return
     for i in range(len(call.outs)):
         call.give((*shape[:axis], made, *shape[axis + 1 :]), i)
 

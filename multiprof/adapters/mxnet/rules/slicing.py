@@ -79,6 +79,8 @@ def infer_slice_axis(call: Call) -> None:
         made[axis] = end - begin if sided and end is not None and begin is not None else None
     else:
         made[axis] = _between(call, size, bounds)
+        if not made[axis]:
+            raise call.error(f"nothing of {size} lies between {bounds[0]} and {bounds[1]}")
     call.give(tuple(made))
     _same_elsewhere(call, {axis})
 
