@@ -145,15 +145,12 @@ def defer(walker: Walker, call: Call, spec: TensorSpec, learned: bool) -> Tensor
     """Leave the layer of a tensor made out of nothing for later, when its role is known."""
 
     def write() -> None:
-        if call.proto.op_type == "Shape":  # it reads no data
-            walker.seen(call, (spec,)).layer("constant", {}, spec)
-            return
         rule = walker.table.rules.get((call.domain, call.proto.op_type))
         start = len(walker.writer.layers)
         if rule is None or not walker.apply(rule, call, (spec,), start):
             walker.foreign(call, (spec,))
 
-    walker.deferred[spec.name] = Deferred(spec, None, call.name, write, walker.writer.open_region, learned)
+    walker.deferred[spec.name] = Deferred(spec, None, call.name, write, walker.writer.open_region, learned=learned)
     made = Tensor(spec, None, learned)
     call.frame.values[call.proto.output[0]] = made
     return made

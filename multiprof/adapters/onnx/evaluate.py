@@ -188,13 +188,13 @@ def _constant_of_shape(values: Operands, attrs: Attrs, version: int) -> Array:
 
 def _expand(values: Operands, attrs: Attrs, version: int) -> Array:
     shape = _room(np.broadcast_shapes(values[0].shape, tuple(int(d) for d in values[1])))
-    return np.broadcast_to(values[0], shape).copy()
+    return np.array(np.broadcast_to(values[0], shape))
 
 
 def _tile(values: Operands, attrs: Attrs, version: int) -> Array:
     repeats = tuple(int(r) for r in values[1])
     _room([size * times for size, times in zip(values[0].shape, repeats, strict=True)])
-    return np.tile(values[0], repeats)
+    return np.asarray(np.tile(values[0], repeats))
 
 
 def _where(values: Operands, attrs: Attrs, version: int) -> Array:

@@ -1,4 +1,4 @@
-"""Through the nodes in order: what is known of the operands goes in, layers and what is known of the results come out."""
+"""Through the nodes in order: from what is known of the operands, the layers and what is known of the results."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from multiprof.adapters.onnx import constants, control, evaluate, functions, seq
 from multiprof.adapters.onnx import partial as part
 from multiprof.adapters.onnx.attributes import decode, plain
 from multiprof.adapters.onnx.call import Call, Deferred
+from multiprof.adapters.onnx.corrections import CORRECTIONS
 from multiprof.adapters.onnx.frame import Frame, in_order
 from multiprof.adapters.onnx.infer import infer
 from multiprof.adapters.onnx.node import Node, Tensor
@@ -214,6 +215,11 @@ class Walker:
                 self.ir_version, call.where,
             )  # fmt: skip
         part.refined(call, found)
+        correct = CORRECTIONS.get(call.proto.op_type) if not call.domain else None
+        if correct is not None:
+            corrected = correct(call, found.get(call.proto.output[0]))
+            if corrected is not None:
+                found[call.proto.output[0]] = corrected
         for output in call.proto.output:
             inferred = found.get(output)
             if output and (inferred is None or not inferred.kind or inferred.shape is None or None in inferred.shape):
