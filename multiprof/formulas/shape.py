@@ -70,23 +70,23 @@ def _indices(layer: Layer) -> list[TensorSpec]:
 def written_elements(layer: Layer) -> int:
     """How many elements of x an indexed write touches.
 
-    Positions name a part by themselves, with the dimensions they leave. A source of several values is as large as the
-    part where a mask chooses it, or where the axes are not said; a single value may be spread by a mask over all of x.
+    A source of several values is as large as the indexed part (one that is broadcast counts as it stands: the indices
+    may hold whole coordinates in their last dimension, so that they do not tell). A single value is spread over a part
+    that follows from the indices and the dimensions they leave, or from nothing known before the model runs where an
+    index is a mask.
     """
     if "indices" in layer.inputs:
         return layer.inputs["indices"].numel
     indices, source = _indices(layer), layer.inputs.get("src")
-    masked = any(spec.dtype == "bool" for spec in indices)
-    axes = layer.attrs.get("axes")
-    if source is not None and source.numel > 1 and (masked or axes is None or "index" in layer.attrs):
+    if source is not None and source.numel > 1:
         return source.numel
     shape = known_shape(layer.x)
-    if masked:
+    if any(spec.dtype == "bool" for spec in indices):
         return prod(shape)
     rank = max((spec.rank for spec in indices), default=0)
     padded = [(1,) * (rank - spec.rank) + known_shape(spec) for spec in indices]
     named: int = prod(max(sizes) for sizes in zip(*padded, strict=True))  # the indices, broadcast against each other
-    taken = range(len(indices)) if axes is None else axes
+    taken = layer.attrs.get("axes", range(len(indices)))
     return named * prod(n for axis, n in enumerate(shape) if axis not in taken)
 
 

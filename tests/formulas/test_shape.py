@@ -147,7 +147,6 @@ def test_index_put_in_place(
         ((1,), [(3,)], (), 2 * 3 * 8),  # cache[:, i] = 0
         ((2,), [(3,)], (), 2 * 16 * 3),  # cache[:, :, i] = 0
         ((0, 2), [(3,), (3,)], (), 3 * 16),  # cache[i, :, j] = 0
-        ((1,), [(3,)], (8,), 2 * 3 * 8),  # cache[:, i] = row: one row for all of the part
     ],
 )
 def test_positions_name_the_part_with_the_dimensions_they_leave(
