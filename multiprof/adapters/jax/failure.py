@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 
 import jax
@@ -11,7 +12,8 @@ from multiprof.adapters.jax.program import INPUT, Program
 from multiprof.errors import InputsError, ModelError, MultiprofError
 
 _LONG = 200  # characters of an error that are quoted
-_LIBRARIES = tuple(f"{os.sep}{name}{os.sep}" for name in ("jax", "flax", "jaxlib", os.path.join("adapters", "jax")))
+# Code that is not the user's; Flax stands there where it is loaded.
+_LIBRARIES = (os.path.dirname(jax.__file__), os.path.dirname(__file__))
 
 _NEEDS_VALUES = (
     jax.errors.ConcretizationTypeError,  # and with it the conversion to bool
@@ -68,12 +70,12 @@ def _first_line(error: BaseException) -> str:
 
 def _place(error: Exception) -> str:
     """Where the user's own code raised: the innermost frame outside JAX, Flax and multiprof."""
+    flax = getattr(sys.modules.get("flax"), "__file__", None)
+    folders = tuple(os.path.join(f, "") for f in (*_LIBRARIES, *((os.path.dirname(flax),) if flax else ())))
     place = ""
     for frame in traceback.extract_tb(error.__traceback__):
-        name = frame.filename
-        inside = "site-packages" in name or "dist-packages" in name
-        if not name.startswith("<") and not (inside or any(part in name for part in _LIBRARIES)):
-            place = f" at {name}:{frame.lineno}"
+        if not frame.filename.startswith(("<", *folders)):
+            place = f" at {frame.filename}:{frame.lineno}"
     return place
 
 

@@ -45,6 +45,7 @@ class Leaf:
     trainable: bool | None = None
     identity: int = 0  # of the caller's array: two leaves of one array are tied
     source: str = ""
+    sharding: Any = None  # over the devices of a mesh, where the caller's array has one
 
 
 @dataclass(slots=True)
@@ -63,7 +64,10 @@ class Program:
         """The leaves as shapes and dtypes; an open dtype is that of the first floating-point parameter, or float32."""
         floats = [leaf.dtype for leaf in self.leaves if leaf.kind == PARAMETER and leaf.dtype is not None]
         default = next((d for d in floats if "float" in str(d)), np.dtype("float32"))
-        return [Struct(leaf.shape, _canonical(default if leaf.dtype is None else leaf.dtype)) for leaf in self.leaves]
+        return [
+            Struct(leaf.shape, _canonical(default if leaf.dtype is None else leaf.dtype), sharding=leaf.sharding)
+            for leaf in self.leaves
+        ]
 
 
 @dataclass(slots=True)
@@ -207,7 +211,10 @@ def _leaf(argument: Argument, role: str, path: Sequence[Any], value: Any) -> Lea
         else:
             trainable = True
     identity = 0 if isinstance(value, (TensorSpec, Struct)) else id(value)
-    return Leaf(text, kind, tuple(int(d) for d in shape), dtype, trainable, identity, text)
+    sharding = getattr(value, "sharding", None)
+    if not isinstance(sharding, jax.sharding.NamedSharding):
+        sharding = None
+    return Leaf(text, kind, tuple(int(d) for d in shape), dtype, trainable, identity, text, sharding)
 
 
 def _unique(leaves: Sequence[Leaf]) -> None:

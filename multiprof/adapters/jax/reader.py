@@ -21,7 +21,7 @@ from multiprof.adapters.jax.values import Value, dtype_name, is_array, shape_of
 from multiprof.adapters.jax.walker import Walker
 from multiprof.errors import MultiprofError
 from multiprof.inputs import Inputs, ReadOptions
-from multiprof.ir import Graph, TensorSpec
+from multiprof.ir import BUFFER, Graph, TensorSpec
 
 RUNG = "traced to a jaxpr on shapes alone"
 
@@ -33,7 +33,7 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
     What nobody reads is not there, as XLA leaves it out. Raises `InputsError` when the model cannot run on the inputs
     and `ModelError` when it raises for another reason.
     """
-    made = getattr(model, "jaxpr", model)
+    made = model if isinstance(model, ClosedJaxpr) else getattr(model, "jaxpr", model)
     program: Program | None = None
     try:
         if isinstance(made, ClosedJaxpr):
@@ -67,9 +67,11 @@ def _graph(program: Program, closed: ClosedJaxpr, leaves: frozenset[str]) -> Gra
     walker.scope, walker.source = "", "return"
     outputs = [walker.tensor(value) for value in results]
     writer.layers = simplify(writer, outputs)
-    return writer.graph(
-        inputs, outputs, rung=RUNG, framework_version=jax.__version__, modules=dict(program.modules),
-    )  # fmt: skip
+    graph = writer.graph(inputs, outputs, rung=RUNG, framework_version=jax.__version__, modules=dict(program.modules))
+    for leaf in program.leaves:  # buffers stay buffers, whatever role they play; integers may turn out to be weights
+        if leaf.kind == BUFFER and leaf.name in graph.parameters:
+            graph.parameters[leaf.name].kind = leaf.kind
+    return graph
 
 
 def _declare(w: Walker, leaves: Sequence[Leaf], structs: Sequence[Struct]) -> tuple[list[Value], list[TensorSpec]]:

@@ -11,6 +11,7 @@ from math import prod
 
 from multiprof.adapters._common.writer import GraphWriter
 from multiprof.adapters.jax.patterns.affine import merge_bias
+from multiprof.adapters.jax.patterns.gelu import merge_gelu
 from multiprof.adapters.jax.patterns.net import Net
 from multiprof.adapters.jax.patterns.norms import merge_norm
 from multiprof.adapters.jax.patterns.sums import merge_mean, merge_pool, merge_softmax
@@ -20,7 +21,7 @@ from multiprof.ir import VIEW, Layer, TensorSpec
 # Last op of a pattern -> what may be merged there, tried in this order.
 _PATTERNS: dict[str, tuple[Callable[[Net, int], bool], ...]] = {
     "div": (merge_mean, merge_pool, merge_softmax),
-    "mul": (merge_norm,),
+    "mul": (merge_norm, merge_gelu),
     "add": (merge_bias, merge_norm),
 }
 
@@ -47,37 +48,14 @@ def _window_sum(writer: GraphWriter, layer: Layer) -> tuple[Layer, ...]:
     attrs = dict(layer.attrs)
     value = attrs.pop("value", None)
     y = layer.y
-    made: list[Layer] = []
     if value is not None:  # the sum of a constant, padding left out: the same in every run
         return (Layer(layer.name, "constant", {}, {"y": y}, {}, layer.scope, layer.source, layer.region),)
     columns = writer.between((*y.shape, prod(attrs["kernel_size"])), layer.x.dtype, "t")
-    made.append(
-        Layer(
-            writer.unique(f"{layer.name}/unfold"),
-            "unfold",
-            {"x": layer.x},
-            {"y": columns},
-            attrs,
-            layer.scope,
-            layer.source,
-            layer.region,
-            (("y", "x", VIEW),),
-        )  # fmt: skip
-    )
-    axis = (len(y.shape),)
-    made.append(
-        Layer(
-            layer.name,
-            "sum",
-            {"x": columns},
-            {"y": y},
-            {"axis": axis, "keepdim": False},
-            layer.scope,
-            layer.source,
-            layer.region,
-        )  # fmt: skip
-    )
-    return tuple(made)
+    view = (("y", "x", VIEW),)
+    place = (layer.scope, layer.source, layer.region)
+    unfold = Layer(writer.unique(f"{layer.name}/unfold"), "unfold", {"x": layer.x}, {"y": columns}, attrs, *place, view)
+    axes = {"axis": (len(y.shape),), "keepdim": False}
+    return unfold, Layer(layer.name, "sum", {"x": columns}, {"y": y}, axes, *place)
 
 
 def _name_tensors(writer: GraphWriter, layers: Sequence[Layer]) -> None:

@@ -21,7 +21,7 @@ def merge_bias(net: Net, i: int) -> bool:
             continue
         shaped = last.inputs[bias_role]
         bias, views = net.behind(shaped, last)
-        if net.declared(bias) and _along_features(host, shaped, bias):
+        if net.learned(bias) and _along_features(host, shaped, bias):
             inputs = {**host.inputs, "bias": bias}
             made = replace(host, inputs=inputs, outputs=dict(last.outputs))
             net.put(last, made, [host, *views])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multiprof.adapters._common.writer import GraphWriter
-from multiprof.ir import Layer, TensorSpec
+from multiprof.ir import PARAMETER, Layer, TensorSpec
 
 
 class Net:
@@ -50,6 +50,10 @@ class Net:
 
     def declared(self, spec: TensorSpec) -> bool:
         return spec.name in self.writer.parameters
+
+    def learned(self, spec: TensorSpec) -> bool:
+        parameter = self.writer.parameters.get(spec.name)
+        return parameter is not None and parameter.kind == PARAMETER
 
     def replace(
         self, last: Layer, gone: Iterable[Layer], op: str, inputs: Mapping[str, TensorSpec], attrs: Mapping[str, Any]

@@ -31,10 +31,7 @@ def merge_norm(net: Net, i: int) -> bool:
         return False
     if last.op == "mul" and _bias_follows(net, i, last):
         return False
-    for parts in _parts(net, last):
-        if _batch_norm(net, last, parts) or _layer_norm(net, last, parts):
-            return True
-    return False
+    return any(_batch_norm(net, last, parts) or _layer_norm(net, last, parts) for parts in _parts(net, last))
 
 
 def _bias_follows(net: Net, i: int, last: Layer) -> bool:

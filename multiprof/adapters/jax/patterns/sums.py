@@ -66,37 +66,48 @@ def merge_softmax(net: Net, i: int) -> bool:
     if "x1" not in last.inputs:
         return False
     powers = net.made(last.inputs["x0"], last, "exp", uses=2)
-    spec, views = net.behind(last.inputs["x1"], last)
+    # sums of narrow floats are made in float32
+    spec, views = net.behind(last.inputs["x1"], last, "cast")
     total = net.made(spec, last, "sum")
-    if powers is None or total is None or total.x.name != powers.y.name:
+    if powers is None or total is None:
         return False
-    found = _shifted(net, powers.x, powers)
-    if found is None or found[1].attrs["axis"] != total.attrs["axis"]:
+    summed, casts = net.behind(total.x, last, "cast") if total.x.name != powers.y.name else (total.x, [])
+    if summed.name != powers.y.name or any(layer.op != "cast" for layer in casts):
         return False
-    x, largest, gone = found
     axes = total.attrs["axis"]
+    found = _shifted(net, powers.x, powers, axes)
+    if found is None:
+        return False
+    x, gone = found
     if None in x.shape or total.y.numel * prod(x.shape[a] or 0 for a in axes) != x.numel:
         return False
     attrs = {"axis": axes, "n": prod(x.shape[a] or 0 for a in axes)}
-    net.replace(last, [powers, total, *views, largest, *gone], "softmax", {"x": x}, attrs)
+    net.replace(last, [powers, total, *views, *casts, *gone], "softmax", {"x": x}, attrs)
     return True
 
 
-def _shifted(net: Net, spec: TensorSpec, by: Layer) -> tuple[TensorSpec, Layer, list[Layer]] | None:
-    """``x − max(x)``: x, the maximum, and the layers between."""
+def _shifted(net: Net, spec: TensorSpec, by: Layer, axes: tuple[int, ...]) -> tuple[TensorSpec, list[Layer]] | None:
+    """``x − max(x)`` along ``axes``: x and the layers; the maximum may have been taken before x was transposed."""
     difference = net.made(spec, by, "sub")
     if difference is None or "x1" not in difference.inputs:
         return None
-    inner, views = net.behind(difference.inputs["x1"], by)
+    x = difference.inputs["x0"]
+    inner, views = net.behind(difference.inputs["x1"], by, "transpose")
     floor = net.made(inner, by, "maximum")
     gone = [difference, *views]
     if floor is not None and scalar_of(floor) == -inf:
         gone.append(floor)
         inner = floor.x
     largest = net.made(inner, by, "max")
-    if largest is None or largest.x.name != difference.inputs["x0"].name:
+    if largest is None:
         return None
-    return largest.x, largest, gone
+    origin, order = x.name, tuple(range(x.rank))
+    turned = net.made(x, by, "transpose")
+    if largest.x.name != origin and turned is not None:
+        origin, order = turned.x.name, turned.attrs["perm"]
+    if largest.x.name != origin or sorted(order[a] for a in axes) != sorted(largest.attrs["axis"]):
+        return None
+    return x, [*gone, largest]
 
 
 __all__ = ["merge_mean", "merge_pool", "merge_softmax"]

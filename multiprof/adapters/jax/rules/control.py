@@ -125,11 +125,11 @@ def _trips(
         left, right = right, left
     if not isinstance(right, Literal) or left is not body.invars[n_body + place]:
         return None
-    by = number(right.val) * (-1 if step.primitive.name == "sub" else 1)
+    by: int = number(right.val) * (-1 if step.primitive.name == "sub" else 1)
     if by == 0 or (name in ("lt", "le")) != (by > 0) or not all(isinstance(n, int) for n in (start.value, stop, by)):
         return None
     distance: int = (stop - start.value) * (1 if by > 0 else -1) + (name in ("le", "ge"))
-    return max(0, -(-distance // abs(by)))
+    return -(-distance // abs(by)) if distance > 0 else 0
 
 
 def _known(

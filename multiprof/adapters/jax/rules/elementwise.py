@@ -167,6 +167,8 @@ def logic(w: Walker, eqn: Any, values: list[Value]) -> Any:
 @rule("clamp")
 def clamp(w: Walker, eqn: Any, values: list[Value]) -> Any:
     low, x, high = values
+    if isinstance(low, Fill) and isinstance(x, Fill) and isinstance(high, Fill):
+        return [Fill(min(max(x.value, low.value), high.value), x.shape, x.dtype)]
     if isinstance(low, Fill) and isinstance(high, Fill):
         return w.unary("clip", eqn, x, {"min": low.value, "max": high.value})
     (raised,) = binary(w, eqn, "maximum", x, low)

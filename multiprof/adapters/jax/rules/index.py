@@ -51,12 +51,12 @@ def scatter(w: Walker, eqn: Any, values: list[Value]) -> Any:
     x, indices, source = values
     y = w.like(eqn.outvars[0])
     axes = tuple(eqn.params["dimension_numbers"].scatter_dims_to_operand_dims)
-    attrs: dict[str, Any] = {"axes": axes}
     reduce = _SCATTERS[eqn.primitive.name]
+    # whole windows may stand at an index, so these are the ops whose source says how much is written
     if reduce:
-        attrs["reduce"] = reduce
-    # whole windows may stand at an index, so it is the op whose source says how much is written
-    w.emit("index_put", {"x": x, "x0": indices, "src": source}, {"y": y}, attrs)
+        w.emit("index_reduce", {"x": x, "x0": indices, "src": source}, {"y": y}, {"axes": axes, "reduce": reduce})
+    else:
+        w.emit("index_put", {"x": x, "x0": indices, "src": source}, {"y": y}, {"axes": axes})
     return [y]
 
 

@@ -99,5 +99,5 @@ def select_and_scatter_add(w: Walker, eqn: Any, values: list[Value]) -> Any:
     w.emit("argmax", {"x": columns}, {"y": where}, {"axis": (columns.rank - 1,), "keepdim": False})
     y = w.like(eqn.outvars[0])
     zeros = Fill(0, y.shape, y.dtype)
-    w.emit("scatter", {"x": zeros, "indices": where, "src": source}, {"y": y}, {"reduce": "sum"})
+    w.emit("scatter_reduce", {"x": zeros, "indices": where, "src": source}, {"y": y}, {"reduce": "sum"})
     return [y]

@@ -1,0 +1,69 @@
+"""gelu as jax.nn spells it out: by tanh, or by the complementary error function."""
+
+from __future__ import annotations
+
+from math import isclose, pi, sqrt
+
+from multiprof.adapters.jax.patterns.net import Net, scalar_of
+from multiprof.ir import Layer, TensorSpec
+
+
+def merge_gelu(net: Net, i: int) -> bool:
+    last = net.layers[i]
+    assert last is not None
+    if "x1" not in last.inputs:
+        return False
+    for left, right in ((last.inputs["x0"], last.inputs["x1"]), (last.inputs["x1"], last.inputs["x0"])):
+        for steps, approximate in (
+            (_by_tanh(net, left, right, last), "tanh"),
+            (_by_erf(net, left, right, last), "none"),
+        ):
+            if steps is not None:
+                x, gone = steps
+                net.replace(last, gone, "gelu", {"x": x}, {"approximate": approximate})
+                return True
+    return False
+
+
+def _step(net: Net, spec: TensorSpec, by: Layer, op: str, constant: float | None = None) -> Layer | None:
+    """The layer of ``op`` that makes ``spec``, with the constant as an operand where one is asked for."""
+    layer = net.made(spec, by, op)
+    if layer is None or constant is None:
+        return layer
+    found = scalar_of(layer)
+    # the constants are rounded to the type of x: 8 bits of bfloat16 are the fewest
+    return layer if found is not None and isclose(found, constant, rel_tol=2**-7) else None
+
+
+def _by_tanh(net: Net, x: TensorSpec, other: TensorSpec, by: Layer) -> tuple[TensorSpec, list[Layer]] | None:
+    """x·(½·(1 + tanh(√(2/π)·(x + 0.044715·x³))))"""
+    gone: list[Layer] = []
+    spec = other
+    for op, constant in (("mul", 0.5), ("add", 1.0), ("tanh", None), ("mul", sqrt(2 / pi))):
+        layer = _step(net, spec, by, op, constant)
+        if layer is None:
+            return None
+        gone.append(layer)
+        spec = layer.x
+    total = net.made(spec, by, "add")
+    if total is None or "x1" not in total.inputs or total.inputs["x0"].name != x.name:
+        return None
+    scaled = _step(net, total.inputs["x1"], by, "mul", 0.044715)
+    cube = None if scaled is None else net.made(scaled.x, by, "pow")
+    if scaled is None or cube is None or cube.x.name != x.name or cube.attrs.get("exponent") != 3:
+        return None
+    return x, [*gone, total, scaled, cube]
+
+
+def _by_erf(net: Net, half: TensorSpec, other: TensorSpec, by: Layer) -> tuple[TensorSpec, list[Layer]] | None:
+    """(½·x)·erfc(−x·√½)"""
+    product = _step(net, half, by, "mul", 0.5)
+    root = net.made(other, by, "erfc")
+    scaled = None if root is None else _step(net, root.x, by, "mul", sqrt(0.5))
+    negative = None if scaled is None else net.made(scaled.x, by, "neg")
+    if product is None or root is None or scaled is None or negative is None or negative.x.name != product.x.name:
+        return None
+    return product.x, [product, root, scaled, negative]
+
+
+__all__ = ["merge_gelu"]
