@@ -98,10 +98,6 @@ def _gemm(node: NodeProto, x: Sequence[Shape], y: Shape) -> int:
     return prod(y) * x[0][0 if _attributes(node).get("transA") else 1]
 
 
-def _qlinear_matmul(node: NodeProto, x: Sequence[Shape], y: Shape) -> int:
-    return prod(y) * x[0][-1]
-
-
 def _qlinear_conv(node: NodeProto, x: Sequence[Shape], y: Shape) -> int:
     """The weight is the fourth operand, after x, its scale and its zero point."""
     return prod(y) * prod(x[3][1:])
@@ -115,7 +111,6 @@ PRODUCTS: dict[str, Callable[[NodeProto, Sequence[Shape], Shape], int]] = {
     "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
-    "QLinearMatMul": _qlinear_matmul,
     "Gemm": _gemm,
 }
 # W is (directions, gates·H, C_i) and R (directions, gates·H, H); the quantised ones are transposed
@@ -123,10 +118,10 @@ RECURRENT = frozenset(("LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM"
 # No sums of products in these, whatever else they compute.
 _OTHERS = """
     Abs Add ArgMax AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape DequantizeLinear Div
-    Dropout DynamicQuantizeLinear Equal Exp Expand Flatten Floor Gather GlobalAveragePool GlobalMaxPool
-    GreaterOrEqual HardSigmoid Identity LRN LayerNormalization LeakyRelu Less Log LogSoftmax Max MaxPool Mul Neg Not
-    Pad Pow QuantizeLinear Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Shape
-    Sigmoid Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where
+    Dropout DynamicQuantizeLinear Equal Exp Expand Flatten Floor Gather GlobalAveragePool GlobalMaxPool Greater
+    GreaterOrEqual HardSigmoid HardSwish Identity LRN LayerNormalization LeakyRelu Less Log LogSoftmax Max MaxPool
+    Min Mul Neg Not Pad Pow QuantizeLinear Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape
+    Resize ScatterND Shape Sigmoid Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where
     ai.onnx.ml.Scaler ai.onnx.ml.TreeEnsembleClassifier
 """
 OTHERS = frozenset(_OTHERS.split())
@@ -305,7 +300,7 @@ FLOATS = frozenset((TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
 STATISTICS = frozenset((("BatchNormalization", 3), ("BatchNormalization", 4)))
 SCALES = frozenset(
     [(op, place) for op in ("QuantizeLinear", "DequantizeLinear") for place in (1, 2)]
-    + [(op, place) for op in ("QLinearConv", "QLinearMatMul") for place in (1, 2, 4, 5, 6, 7)]
+    + [("QLinearConv", place) for place in (1, 2, 4, 5, 6, 7)]
     + [(op, place) for op in ("ConvInteger", "MatMulInteger") for place in (2, 3)]
     + [("com.microsoft.DynamicQuantizeLSTM", place) for place in (8, 9, 10, 11)]
     + [("Resize", 1), ("Resize", 2)]  # region and scales: how, not what
@@ -317,7 +312,6 @@ INTEGER_WEIGHTS = frozenset(
         ("MatMulInteger", 1),
         ("QLinearConv", 3),
         ("QLinearConv", 8),
-        ("QLinearMatMul", 3),
         ("com.microsoft.DynamicQuantizeLSTM", 1),
         ("com.microsoft.DynamicQuantizeLSTM", 2),
     )

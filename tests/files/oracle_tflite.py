@@ -105,17 +105,12 @@ def _fully_connected(x: Sequence[Shape], y: Shape, options: Any) -> int:
     return prod(y) * x[1][1]
 
 
-def _batch_matmul(x: Sequence[Shape], y: Shape, options: Any) -> int:
-    return prod(y) * x[0][-2 if options.adjX else -1]
-
-
 # name of the operator -> macs of (shapes of its inputs, shape of its first output, options)
 PRODUCTS: dict[str, Callable[[Sequence[Shape], Shape, Any], int]] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
     "TRANSPOSE_CONV": _transpose_conv,
     "FULLY_CONNECTED": _fully_connected,
-    "BATCH_MATMUL": _batch_matmul,
     "CUSTOM.Convolution2DTransposeBias": _mediapipe_transpose_conv,
 }
 # No sums of products in these, whatever else they compute.

