@@ -68,16 +68,20 @@ def subgraphs(node: NodeProto) -> list[GraphProto]:
 
 
 def read_names(node: NodeProto) -> list[str]:
-    """Every name the node reads, those that its subgraphs read (or make) included."""
+    """Every name the node reads, what its subgraphs read of the graphs around them included."""
     names = [name for name in node.input if name]
-    graphs = subgraphs(node)
-    while graphs:
-        graph = graphs.pop()
-        names.extend(output.name for output in graph.output)
+    waiting = [(graph, frozenset[str]()) for graph in subgraphs(node)]
+    while waiting:
+        graph, around = waiting.pop()
+        inside = around.union(
+            (info.name for info in graph.input),
+            (tensor.name for tensor in graph.initializer),
+            (name for inner in graph.node for name in inner.output),
+        )
+        names.extend(output.name for output in graph.output if output.name not in inside)
         for inner in graph.node:
-            names.extend(name for name in inner.input if name)
-            if any(attribute.HasField("g") or attribute.graphs for attribute in inner.attribute):
-                graphs.extend(subgraphs(inner))
+            names.extend(name for name in inner.input if name and name not in inside)
+            waiting.extend((deeper, inside) for deeper in subgraphs(inner))
     return names
 
 
@@ -99,7 +103,6 @@ def in_order(nodes: Sequence[NodeProto], where: str) -> Sequence[NodeProto]:
         before = [makers[name] for name in read_names(node) if name in makers]
         needs.append(before)
         if ordered and before and max(before) >= number:
-            # names inside a subgraph may repeat names of this graph's later nodes; sorting then finds out
             ordered = False
     if ordered:
         return nodes
