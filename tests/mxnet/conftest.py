@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,22 @@ class Checker:
         found.update(zip(internals.list_arguments(), arguments, strict=True))
         found.update(zip(internals.list_auxiliary_states(), states, strict=True))
         return {name: tuple(shape) for name, shape in found.items()}
+
+    def macs(self, sym: Any, shapes: Mapping[str, Shape]) -> int:
+        """Multiply-adds from MXNet's own shapes. A filter is all of the weight but its first dimension: a convolution
+        or fully connected layer meets it once for each element of the result, a deconvolution for each of the data."""
+        inferred, nodes = self.theirs(sym, shapes), json.loads(sym.tojson())["nodes"]
+
+        def entry(node: int, output: int = 0) -> Shape:
+            name = nodes[node]["name"]
+            return inferred.get(name) or inferred.get(f"{name}_output") or inferred[f"{name}_output{output}"]
+
+        total = 0
+        for i, node in enumerate(nodes):
+            if node["op"] in ("Convolution", "FullyConnected", "Deconvolution"):
+                data, weight = (entry(*pair[:2]) for pair in node["inputs"][:2])
+                total += prod(data if node["op"] == "Deconvolution" else entry(i)) * prod(weight[1:])
+        return total
 
     def check(self, sym: Any, shapes: Mapping[str, Shape], name: str = "net") -> Path:
         """Every internal's shape is what MXNet infers; the symbol file is returned."""

@@ -29,6 +29,12 @@ class Variable:
         self.entry = entry
         self.uses: list[tuple[Call, int]] = []  # who reads it, as which argument
 
+    @property
+    def declared(self) -> Shape | None:
+        """The attribute ``__shape__``, in which 0 (and −1) stand for what is unknown."""
+        dims = self.attrs.maybe_ints("__shape__")
+        return tuple(dim if dim is not None and dim > 0 else None for dim in dims) if dims else None
+
     def args(self) -> set[str]:
         """The names of the arguments as which it is read, in subgraphs too ("" where arguments are all alike)."""
         found: set[str] = set()
@@ -157,9 +163,15 @@ class Inference:
     # -- shapes -------------------------------------------------------------------------------------------------------
 
     def run(self, given: Mapping[str, Shape] | None = None) -> None:
-        """Take the shapes of variables by name, then ask the rules until nothing more follows."""
-        for name, shape in (given or {}).items():
-            self.narrow(self.variables[name].entry, shape, None, "what is given")
+        """Take the shapes of variables by name, declared ones for the others, and ask the rules until nothing more
+        follows. Given again, shapes only add to what is known."""
+        known = given or {}
+        for name, variable in self.variables.items():
+            shape = known.get(name)
+            if shape is None and not self._started:
+                shape = variable.declared
+            if shape is not None:
+                self.narrow(variable.entry, shape, None, "what is given")
         if not self._started:
             self._started = True
             self._queue = deque(range(len(self.calls)))

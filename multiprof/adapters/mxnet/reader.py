@@ -108,12 +108,6 @@ def _read(call: Call) -> list[int]:
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
 
-def _declared_shape(variable: Variable) -> Shape | None:
-    """The attribute ``__shape__``, in which 0 (and −1) stand for what is unknown."""
-    dims = variable.attrs.maybe_ints("__shape__")
-    return tuple(dim if dim is not None and dim > 0 else None for dim in dims) if dims else None
-
-
 def _bind(inference: Inference, learned: set[str], inputs: Inputs | None, options: ReadOptions, what: str) -> Bound:
     """The caller's shapes: data by position or name, labels and whatever else has no shape yet by name or after it."""
     named = inputs.kwargs if inputs is not None else {}
@@ -122,7 +116,7 @@ def _bind(inference: Inference, learned: set[str], inputs: Inputs | None, option
     for name, variable in inference.variables.items():
         if name not in learned or name in named:
             dtype = variable.attrs.dtype("__dtype__", "")
-            row = Declared(name, _declared_shape(variable), dtype, fixed=False, optional=True)
+            row = Declared(name, variable.declared, dtype, fixed=False, optional=True)
             (labels if variable.is_label or name in learned else data).append(row)
     return bind([*data, *labels], inputs, options.dims, what=what)
 
@@ -135,8 +129,6 @@ def _infer(inference: Inference, stored: _Stored, bound: Bound) -> None:
             known[name], dtype = stored.known[name].shape, stored.known[name].dtype
         elif name in bound.inputs:
             known[name], dtype = bound.inputs[name].shape, bound.inputs[name].dtype
-        elif (declared := _declared_shape(variable)) is not None:
-            known[name] = declared
         inference.dtypes[variable.entry] = dtype
     inference.run(known)
     inference.run_dtypes()

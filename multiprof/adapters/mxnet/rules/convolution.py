@@ -44,7 +44,7 @@ def infer_convolution(call: Call) -> None:
     at = call.args.index("weight")
     call.rank(0, w.rank + 2)
     weight = call.rank(at, w.rank + 2)
-    if weight is not None:
+    if weight is not None and split(w, call.shape(0))[1] is None:
         call.expect(0, w.join(None, times(weight[-1] if w.last else weight[1], groups), (None,) * w.rank))
     batch, channels, spatial = split(w, call.shape(0))
     call.expect(at, w.join(filters, over(call, channels, groups, "channels"), w.kernel))
@@ -125,7 +125,7 @@ def infer_deconvolution(call: Call) -> None:
     groups = call.attrs.integer("num_group", 1, least=1)
     call.rank(0, w.rank + 2)
     weight = call.rank(1, w.rank + 2)
-    if weight is not None:
+    if weight is not None and split(w, call.shape(0))[1] is None:
         call.expect(0, w.join(None, weight[0], (None,) * w.rank))
     batch, channels, spatial = split(w, call.shape(0))
     over(call, channels, groups, "channels")

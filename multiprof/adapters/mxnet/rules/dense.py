@@ -32,7 +32,7 @@ def infer_fully_connected(call: Call) -> None:
     if shape is not None:
         if not shape:
             raise call.error("the data is a scalar")
-        if weight is not None and weight[1] is not None and (not flatten or len(shape) == 2):
+        if shape[-1] is None and weight is not None and (not flatten or len(shape) == 2):
             call.expect(0, (*shape[:-1], weight[1]))
             shape = call.shape(0) or shape
         features = numel(shape[1:]) if flatten else shape[-1]
