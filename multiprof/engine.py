@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -124,7 +124,7 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     if mark is None:
         if formula.free:
             return LayerReport(layer, FREE, formula.free, cost, None, read, written, 1, provider)
-        reason = "" if formula.bound is None else formula.bound(layer)
+        reason = "" if formula.bound is None else _bound(layer, formula, formula.bound)
         return LayerReport(layer, PRICED, reason, cost, None, read, written, 1, provider)
     if mark.state == PREPARED:
         return LayerReport(layer, PREPARED, mark.reason, cost, None, read, written, 1, provider)
@@ -135,6 +135,14 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     except UnknownDimensionError as error:
         return LayerReport(layer, UNSUPPORTED, f"shape: {error}", provider=provider)
     return LayerReport(layer, FOLDED, mark.reason, merged, cost, read, written, 1, provider)
+
+
+def _bound(layer: Layer, formula: Formula, bound: Callable[[Layer], str]) -> str:
+    """Why the cost is an upper bound, in the formula's own words; empty where it is exact."""
+    try:
+        return str(bound(layer))
+    except Exception as error:
+        raise FormulaError(f"{_whose(layer, formula)} failed: {type(error).__name__}: {error}") from error
 
 
 def _left_over(layer: Layer, host: Layer) -> Cost:

@@ -94,6 +94,12 @@ def test_an_upper_bound_is_said_at_its_layer_and_once_for_all() -> None:
     assert price(two.graph(), FORMULAS).warnings == ()
 
 
+def test_a_bound_that_fails_is_an_error_of_its_formula() -> None:
+    unlucky = replace(relu, bound=lambda layer: str(layer.attrs["missing"]))
+    with pytest.raises(FormulaError, match="layer act: the formula of one for op relu failed: KeyError: 'missing'"):
+        price(net().graph(), FORMULAS | {"relu": unlucky})
+
+
 def test_what_a_folded_quantisation_leaves_is_nothing() -> None:
     quantised = net()
     y = quantised.layers[0].y

@@ -16,7 +16,7 @@ from multiprof.ir import Layer
 def merge_sort(n: int) -> int:
     """Comparisons of merge sort on n elements, at most: Σ⌈log₂ j⌉ over j = 1 … n, which is n·⌈log₂ n⌉ − 2^⌈log₂ n⌉ + 1.
 
-    Source: Knuth, The Art of Computer Programming, volume 3, section 5.3.1, exercise 14 and section 5.2.4.
+    Source: Knuth, The Art of Computer Programming, volume 3, sections 5.2.4 and 5.3.1, equation (3).
     """
     if n < 1:
         return 0
