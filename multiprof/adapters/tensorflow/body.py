@@ -1,0 +1,169 @@
+"""The nodes of a graph or of a function: who reads whom, and in which order they run."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from multiprof.errors import ModelError
+
+# Edges that go back to the beginning of a loop: control flow of TensorFlow 1.
+NEXT = frozenset(("NextIteration", "RefNextIteration"))
+MERGES = frozenset(("Merge", "RefMerge"))
+# What changes something beside its results: it runs though nobody reads its result.
+_WRITES = (
+    "AssignVariable", "AssignAddVariable", "AssignSubVariable", "ResourceScatter", "ResourceStridedSliceAssign",
+    "ResourceApply", "ResourceSparseApply", "Assign", "Scatter", "Apply", "SparseApply",
+)  # fmt: skip
+_CALLS = frozenset(("StatefulPartitionedCall", "While", "If", "Case"))
+
+
+class Ref(NamedTuple):
+    """One tensor: the node that makes it (or the argument), the name of its output and the number under that name."""
+
+    node: str
+    output: str
+    number: int
+
+
+@dataclass(slots=True)
+class Body:
+    """A graph, or a function with ``arguments`` and ``results`` (in the order of its signature)."""
+
+    name: str
+    nodes: dict[str, Any]  # name -> NodeDef, as the file has them
+    arguments: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    attrs: dict[str, str] = field(default_factory=dict)  # marks of the function that are strings
+    inputs: dict[str, list[Ref]] = field(default_factory=dict)
+    before: dict[str, list[str]] = field(default_factory=dict)  # control edges
+
+    def link(self, where: str) -> None:
+        """Parse every node's inputs."""
+        for name, node in self.nodes.items():
+            refs: list[Ref] = []
+            before: list[str] = []
+            for text in node.input:
+                if text.startswith("^"):
+                    before.append(text[1:])
+                else:
+                    refs.append(parse(text))
+            for ref in refs:
+                if ref.node not in self.nodes and ref.node not in self.arguments:
+                    raise ModelError(f"{where}: node {name} reads {ref.node}, which there is not")
+            self.inputs[name] = refs
+            self.before[name] = before
+
+    def order(self, wanted: Iterable[str], where: str) -> list[str]:
+        """The nodes that ``wanted`` ones need, and those that write something, in an order in which they can run.
+
+        Among those that could run the one that stands first in the file goes first. Edges back to the beginning of a
+        loop do not count. Raises `ModelError` for any other cycle.
+        """
+        needed = self._needed(wanted)
+        place = {name: number for number, name in enumerate(self.nodes) if name in needed}
+        waiting: dict[str, int] = {}
+        readers: dict[str, list[str]] = {}
+        for name in place:
+            sources = {source for source in self._before(name) if source in place}
+            waiting[name] = len(sources)
+            for source in sources:
+                readers.setdefault(source, []).append(name)
+        ready = [number for name, number in place.items() if not waiting[name]]
+        names = list(self.nodes)
+        heapq.heapify(ready)
+        ordered: list[str] = []
+        while ready:
+            name = names[heapq.heappop(ready)]
+            ordered.append(name)
+            for reader in readers.get(name, ()):
+                waiting[reader] -= 1
+                if not waiting[reader]:
+                    heapq.heappush(ready, place[reader])
+        if len(ordered) < len(place):
+            stuck = next(name for name in place if waiting[name])
+            raise ModelError(f"{where}: node {stuck} needs its own result: the graph has a cycle")
+        return ordered
+
+    def _before(self, name: str) -> list[str]:
+        refs = self.inputs[name]
+        if self.nodes[name].op in MERGES:
+            found = [r.node for r in refs if r.node not in self.nodes or self.nodes[r.node].op not in NEXT]
+        else:
+            found = [r.node for r in refs]
+        return found + self.before[name]
+
+    def _needed(self, wanted: Iterable[str]) -> set[str]:
+        """All that data edges lead to, from what is wanted and from what writes and may not be left out."""
+        seen: set[str] = set()
+        waiting = [name for name in wanted if name in self.nodes]
+        waiting += [name for name in self._reached([*waiting, *self.controls]) if writes(self.nodes[name].op)]
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting.extend(ref.node for ref in self.inputs[name] if ref.node in self.nodes)
+        return seen
+
+    def _reached(self, wanted: Iterable[str]) -> list[str]:
+        """All that data or control edges lead to."""
+        seen: dict[str, None] = {}
+        waiting = [name for name in wanted if name in self.nodes]
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen[name] = None
+                waiting.extend(ref.node for ref in self.inputs[name] if ref.node in self.nodes)
+                waiting.extend(source for source in self.before[name] if source in self.nodes)
+        return list(seen)
+
+
+def writes(op: str) -> bool:
+    return op in _CALLS or op.startswith(_WRITES)
+
+
+def parse(text: str) -> Ref:
+    """``node``, ``node:1`` (of a graph) or ``node:output:1`` (of a function)."""
+    parts = text.split(":")
+    if len(parts) == 1:
+        return Ref(text, "", 0)
+    number = int(parts[-1]) if parts[-1].isdecimal() and len(parts[-1]) < 7 else 0
+    return Ref(parts[0], parts[1] if len(parts) == 3 else "", number)
+
+
+def of_graph(graph: Any, name: str) -> Body:
+    """The nodes of a GraphDef."""
+    body = Body(name, _by_name(graph.node, name))
+    body.link(name)
+    return body
+
+
+def of_function(function: Any, where: str) -> Body:
+    """The nodes of a FunctionDef."""
+    signature = function.signature
+    name = signature.name
+    results = []
+    for argument in signature.output_arg:
+        if argument.name not in function.ret:
+            raise ModelError(f"{where}: the function {name} does not make its result {argument.name}")
+        results.append(function.ret[argument.name])
+    attrs = {key: value.s.decode("utf-8", "replace") for key, value in function.attr.items() if value.s}
+    body = Body(
+        name, _by_name(function.node_def, f"{where}: function {name}"), tuple(a.name for a in signature.input_arg),
+        tuple(results), tuple(function.control_ret.values()), attrs,
+    )  # fmt: skip
+    body.link(f"{where}: function {name}")
+    return body
+
+
+def _by_name(nodes: Any, where: str) -> dict[str, Any]:
+    found = {node.name: node for node in nodes}
+    if len(found) < len(nodes):
+        raise ModelError(f"{where}: two nodes have the same name")
+    return found
+
+
+__all__ = ["MERGES", "NEXT", "Body", "Ref", "of_function", "of_graph", "parse", "writes"]
