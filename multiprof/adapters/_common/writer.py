@@ -55,6 +55,7 @@ class GraphWriter:
         self._region: str | None = None
         self._names: dict[str, int] = {}
         self._tensors: dict[str, int] = {}
+        self._region_names: dict[str, int] = {}
 
     def layer(
         self,
@@ -110,7 +111,7 @@ class GraphWriter:
     ) -> Iterator[Region]:
         """Everything written inside stands in a new region, itself inside the one that is open; ids come out unique."""
         outer = self._region
-        id = _unused(id, dict.fromkeys(self.regions, 0))
+        id = _unused(id, self._region_names)
         self.regions[id] = region = Region(id, outer, kind, trips, group, stateful)
         self._region = id
         try:
