@@ -6,17 +6,28 @@ product with the third and so on, and sums an index as soon as no later operand 
 
 from __future__ import annotations
 
-from multiprof.adapters._common.einsum import plan, sizes_of, steps
-from multiprof.adapters.onnx.node import Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import present, str_attr
+from multiprof.adapters._common.einsum import Plan, plan, sizes_of, steps
+from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
+from multiprof.adapters.onnx.rules._common import present, ranked, str_attr
 from multiprof.adapters.onnx.rules.linear import contract
-from multiprof.ir import TensorSpec
+from multiprof.ir import Shape, TensorSpec
+
+
+def _read(node: Node) -> tuple[list[Tensor], Plan, dict[str, int | None]]:
+    """The operands, the equation, and the size of every index."""
+    operands = present(node)
+    found = plan(str_attr(node, "equation", ""), tuple(x.rank for x in operands), node.where)
+    return operands, found, sizes_of(found.terms, [x.shape for x in operands], node.where)
+
+
+def infer(node: Node) -> list[tuple[Shape, str] | None]:
+    """The result's shape; onnx's own inference never returns from an equation with two ellipses in a term."""
+    operands, found, sizes = _read(node)
+    return [(tuple(sizes[letter] for letter in found.out), operands[0].dtype)]
 
 
 def einsum(node: Node) -> None:
-    operands = present(node)
-    found = plan(str_attr(node, "equation", ""), tuple(x.rank for x in operands), node.where)
-    sizes = sizes_of(found.terms, [x.shape for x in operands], node.where)
+    operands, found, sizes = _read(node)
     todo = steps(found)
     if not todo:
         node.layer("identity", {"x": operands[0]}, aliases=(("y", "x", "view"),))
@@ -73,3 +84,4 @@ def _alone(
 
 
 RULES: dict[str, Rule] = {"Einsum": einsum}
+INFER: dict[tuple[str, str], Infer] = ranked({("", "Einsum"): infer})

@@ -48,7 +48,10 @@ def contract(
             "matmul", {"x0": spec_a, "x1": spec_b}, y, {"contracted": contracted, **(extra or {})}, suffix=suffix
         )
         return
-    features = _sizes(tw, shape, [letter for letter in tw if letter not in tx])
+    if terms is None:  # of a stack of matrices, what one of them makes
+        features = 1 if len(shape) == 1 else shape[-1] if weight is spec_b else shape[-2]
+    else:
+        features = _sizes(tw, shape, [letter for letter in tw if letter not in tx])
     attrs: dict[str, Any] = {"in_features": contracted, "out_features": features}
     if not _plain(tx, tw, out):
         attrs["equation"] = f"{tx},{tw}->{out}"

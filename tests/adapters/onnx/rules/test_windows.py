@@ -182,7 +182,7 @@ def test_pools_of_regions(one: One) -> None:
     assert (model.layer.op, model.layer.attrs["output_size"]) == ("roi_align", (3, 2))
     assert model.shapes() == model.executed()
     with_index = np.concatenate([np.zeros((2, 1), np.float32), rois], axis=1)
-    model = one("MaxRoiPool", {"x": f(1, 2, 8, 8), "r": with_index}, pooled_shape=[3, 2])
+    model = one("MaxRoiPool", {"x": f(1, 2, 8, 8), "r": with_index}, version=20, pooled_shape=[3, 2])
     assert (model.layer.op, model.layer.attrs["output_size"]) == ("roi_pool", (3, 2))
     assert model.shapes() == model.executed()
 
