@@ -19,21 +19,19 @@ class Call:
     """A node about to be read: its message, its unique name, the values it reads and its attributes."""
 
     proto: NodeProto
+    op_type: str
+    outputs: tuple[str, ...]
     name: str
     where: str
     domain: str
     frame: Frame
     inputs: tuple[Value | None, ...]
     attrs: Mapping[str, Any]
-
-    @property
-    def version(self) -> int:
-        opsets = self.frame.opsets
-        return opsets.get(self.domain, 1)
+    version: int
 
     @property
     def source(self) -> str:
-        return f"{self.domain}.{self.proto.op_type}" if self.domain else self.proto.op_type
+        return f"{self.domain}.{self.op_type}" if self.domain else self.op_type
 
     @property
     def foreign_name(self) -> str:

@@ -85,9 +85,9 @@ def _spec(walker: Walker, tensor: TensorProto, what: str, name: str) -> TensorSp
 
 def node(walker: Walker, call: Call) -> None:
     """A Constant node. A tensor of floats is declared as an initializer would be, once something reads it."""
-    if not call.proto.output or not call.proto.output[0]:
+    if not call.outputs or not call.outputs[0]:
         return
-    output = call.proto.output[0]
+    output = call.outputs[0]
     name = walker.named(output, call.frame)
     tensor: Tensor
     given = next((a for a in call.proto.attribute if a.HasField("t")), None)
@@ -133,7 +133,7 @@ def filled(walker: Walker, call: Call, contents: Array | None, shaped: bool) -> 
     if isinstance(value, TensorProto):
         dtype = walker.source.dtype(value, call.where)
     dims = walker.source.shape((int(size) for size in shape.value.ravel()), call.where)
-    made = defer(walker, call, TensorSpec(dims, dtype, walker.named(call.proto.output[0], call.frame)), not shaped)
+    made = defer(walker, call, TensorSpec(dims, dtype, walker.named(call.outputs[0], call.frame)), not shaped)
     made.value = contents
     made.shaped = shaped
     # the contents count as known even where the fill is no constant of the network
@@ -145,14 +145,14 @@ def defer(walker: Walker, call: Call, spec: TensorSpec, learned: bool) -> Tensor
     """Leave the layer of a tensor made out of nothing for later, when its role is known."""
 
     def write() -> None:
-        rule = walker.table.rules.get((call.domain, call.proto.op_type))
+        rule = walker.table.rules.get((call.domain, call.op_type))
         start = len(walker.writer.layers)
         if rule is None or not walker.apply(rule, call, (spec,), start):
             walker.foreign(call, (spec,))
 
     walker.deferred[spec.name] = Deferred(spec, None, call.name, write, walker.writer.open_region, learned=learned)
     made = Tensor(spec, None, learned)
-    call.frame.values[call.proto.output[0]] = made
+    call.frame.values[call.outputs[0]] = made
     return made
 
 
@@ -162,8 +162,8 @@ def measured(walker: Walker, call: Call) -> bool:
     if x is None or not x.ranked:
         return False
     shape = x.shape
-    output = call.proto.output[0]
-    if call.proto.op_type == "Size":
+    output = call.outputs[0]
+    if call.op_type == "Size":
         if None in shape:
             return False
         size = prod(d for d in shape if d is not None)

@@ -155,7 +155,7 @@ def _outputs_named(
     makes = {name for node in body.node for name in node.output}
     inner = [output.name for output in body.output][first:][:count]
     names: dict[str, str] = {}
-    for inside, outside in zip(inner, call.proto.output, strict=False):
+    for inside, outside in zip(inner, call.outputs, strict=False):
         if outside and inside in makes and inside not in names:
             names[inside] = walker.named(outside, call.frame)
     return names
@@ -228,7 +228,7 @@ def _differs(a: Value, b: Value) -> bool:
 
 def _give(call: Call, values: Sequence[Value]) -> None:
     """The results of the node."""
-    for output, value in zip(call.proto.output, values, strict=False):
+    for output, value in zip(call.outputs, values, strict=False):
         if output:
             call.frame.values[output] = value
 
@@ -300,7 +300,7 @@ def _sliced(walker: Walker, call: Call, name: str, value: Value | None, axis: in
 
 def _stacked(walker: Walker, call: Call, value: Value, number: int, length: int | None, axis: int) -> Value:
     """What a loop gathers trip by trip, as one tensor with an axis more."""
-    output = call.proto.output[number] if number < len(call.proto.output) else ""
+    output = call.outputs[number] if number < len(call.outputs) else ""
     if not output or not isinstance(value, Tensor):
         return value
     place = normal_axis(axis, value.rank + 1, where=call.where)

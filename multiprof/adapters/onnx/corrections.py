@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
+from multiprof.adapters._common.shapes import normal_axis
 from multiprof.adapters.onnx.call import Call
 from multiprof.adapters.onnx.types import Type
 
@@ -34,10 +36,64 @@ def max_unpool(call: Call, inferred: Type | None) -> Type | None:
     return Type("tensor", x.dtype, tuple(max(0, int(size)) for size in shape.value.ravel()))
 
 
+def one_hot(call: Call, inferred: Type | None) -> Type | None:
+    """The new axis has as many elements as the second operand says, at whose contents onnx does not look."""
+    depth = _number(call, 1)
+    if inferred is None or inferred.shape is None or depth is None:
+        return inferred
+    axis = normal_axis(call.attrs.get("axis", -1), len(inferred.shape), where=call.where)
+    shape = (*inferred.shape[:axis], max(0, depth), *inferred.shape[axis + 1 :])
+    return Type("tensor", inferred.dtype, shape)
+
+
+def window(call: Call, inferred: Type | None) -> Type | None:
+    """As long as the operand says; onnx looks at it for some integer types alone."""
+    size = _number(call, 0)
+    dtype = inferred.dtype if inferred is not None and inferred.dtype else "float32"
+    return inferred if size is None else Type("tensor", dtype, (max(0, size),))
+
+
+def mel_weights(call: Call, inferred: Type | None) -> Type | None:
+    """⌊n/2⌋ + 1 frequencies by the number of bins; as `window`."""
+    bins, points = _number(call, 0), _number(call, 1)
+    dtype = inferred.dtype if inferred is not None and inferred.dtype else "float32"
+    if bins is None or points is None:
+        return inferred
+    return Type("tensor", dtype, (max(0, points // 2 + 1), max(0, bins)))
+
+
+def progression(call: Call, inferred: Type | None) -> Type | None:
+    """Range: ⌈(limit − start)/delta⌉ elements, where onnx does not read the types they are in."""
+    start, limit, delta = (_float(call, number) for number in range(3))
+    if inferred is None or start is None or limit is None or not delta:
+        return inferred
+    return Type("tensor", inferred.dtype, (max(0, math.ceil((limit - start) / delta)),))
+
+
+def _float(call: Call, number: int) -> float | None:
+    """The one element of an operand, where it is known and finite."""
+    tensor = call.tensor(number)
+    contents = tensor.value if tensor is not None and tensor.weight else None
+    if contents is None or contents.size != 1 or not math.isfinite(contents.ravel()[0]):
+        return None
+    return float(contents.ravel()[0])
+
+
+def _number(call: Call, number: int) -> int | None:
+    found = _float(call, number)
+    return None if found is None else int(found)
+
+
 CORRECTIONS: Mapping[str, Callable[[Call, Type | None], Type | None]] = {
+    "BlackmanWindow": window,
     "GroupNormalization": as_first,
+    "HammingWindow": window,
+    "HannWindow": window,
     "MaxUnpool": max_unpool,
+    "MelWeightMatrix": mel_weights,
     "MeanVarianceNormalization": as_first,
+    "OneHot": one_hot,
+    "Range": progression,
     "STFT": stft,
 }
 

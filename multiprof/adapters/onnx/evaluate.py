@@ -306,6 +306,7 @@ EVALUATORS: Mapping[str, Evaluator] = {
     "ReduceMin": _reduction(np.min),
     "ReduceProd": _reduction(np.prod),
     "ReduceSum": _reduction(np.sum),
+    "Relu": _unary(lambda x: np.maximum(x, 0)),  # the body of Range has one
     "Reshape": _reshape,
     "Round": _unary(np.round),
     "ScatterND": _scatter_nd,

@@ -45,11 +45,11 @@ def call(walker: Walker, site: Call, function: FunctionProto) -> None:
         if value is not None and name:
             inner.values[name] = value
     made = {name: name for name in function.output}
-    for inside, outside in zip(function.output, site.proto.output, strict=False):
+    for inside, outside in zip(function.output, site.outputs, strict=False):
         if outside and inside in made and inside not in inner.values:
             inner.names[inside] = walker.named(outside, frame)
     walker.nodes(drop_absent(function, inner), inner, f"{walker.source.name}: the function {function.name!r}")
-    for inside, outside in zip(function.output, site.proto.output, strict=False):
+    for inside, outside in zip(function.output, site.outputs, strict=False):
         if outside:
             value = inner.find(inside)
             if value is None:
@@ -77,8 +77,8 @@ def drop_absent(function: FunctionProto, frame: Frame) -> list[NodeProto]:
 
 def expand(walker: Walker, site: Call) -> bool:
     """Walk the body that onnx gives for an operator, where it gives one; False otherwise."""
-    schema = schema_of(site.proto.op_type, site.version, site.domain)
-    if schema is None or ("schema", site.domain, site.proto.op_type) in site.frame.calls:
+    schema = schema_of(site.op_type, site.version, site.domain)
+    if schema is None or ("schema", site.domain, site.op_type) in site.frame.calls:
         return False
     proto = resolved(site.proto, site.frame.given)
     if schema.has_function:
@@ -102,7 +102,7 @@ def expand(walker: Walker, site: Call) -> bool:
             default.CopyFrom(declared.default_value)
             function.attribute_proto.append(default)
     function.domain = "schema"
-    function.name = f"{site.domain}.{site.proto.op_type}" if site.domain else site.proto.op_type
+    function.name = f"{site.domain}.{site.op_type}" if site.domain else site.op_type
     call(walker, site, function)
     return True
 

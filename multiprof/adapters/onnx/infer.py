@@ -63,7 +63,10 @@ def infer(
             return {}  # a guess may be what contradicts the operator
         text = " ".join(str(error).split())
         raise ModelError(f"{where}: {text[:300]}") from error
-    return {name: from_bytes(raw, where) for name, raw in made.items()}
+    try:
+        return {name: from_bytes(raw) for name, raw in made.items()}
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
 
 
 def _is_certain(value: Value) -> bool:

@@ -73,7 +73,7 @@ def known(tensor: Tensor | None) -> Array | None:
 
 def evaluated(call: Call) -> Array | None:
     """The partly known contents of an operator's result, or ``None`` where it is not computed."""
-    op_type = call.proto.op_type
+    op_type = call.op_type
     tensors = [call.tensor(number) for number in range(len(call.inputs))]
     if op_type in _ARITHMETIC:
         operands = [known(tensor) for tensor in tensors]
@@ -109,12 +109,12 @@ def _bounded(contents: Array) -> Array | None:
 
 def refined(call: Call, types: dict[str, Type]) -> None:
     """Fill in sizes that follow from a shape operand of which some elements are known."""
-    op_type = call.proto.op_type
+    op_type = call.op_type
     place = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0, "Resize": 3}.get(op_type)
     shape = call.tensor(place) if place is not None else None
-    if shape is None or shape.partial is None or not call.proto.output:
+    if shape is None or shape.partial is None or not call.outputs:
         return
-    output = call.proto.output[0]
+    output = call.outputs[0]
     sizes = list(shape.partial.ravel())
     x = call.tensor(0)
     if op_type == "Reshape":

@@ -30,7 +30,7 @@ def _give(walker: Walker, call: Call, items: list[Tensor], kind: Type | None = N
     """
     if len(items) > MAX_ITEMS:
         raise ModelError(f"{call.where}: a sequence of more than {MAX_ITEMS} tensors")
-    output = call.proto.output[0]
+    output = call.outputs[0]
     spec = TensorSpec(UNRANKED, items[0].dtype if items else "float32", walker.named(output, call.frame))
 
     def write() -> None:
@@ -80,7 +80,7 @@ def at(walker: Walker, call: Call) -> Any:
         return NotImplemented
     if place >= len(items):
         raise ModelError(f"{call.where}: position {place} in a sequence of {len(items)}")
-    call.frame.values[call.proto.output[0]] = items[place]
+    call.frame.values[call.outputs[0]] = items[place]
     return None
 
 
@@ -104,7 +104,7 @@ def length(walker: Walker, call: Call) -> Any:
     items = _items(call)
     if items is None:
         return NotImplemented
-    walker.constant(call.proto.output[0], np.array(len(items), np.int64), call, True)
+    walker.constant(call.outputs[0], np.array(len(items), np.int64), call, True)
     return None
 
 
@@ -131,7 +131,7 @@ def split(walker: Walker, call: Call) -> Any:
         sizes = [int(s) for s in by.value.ravel()]
         if sum(sizes) != size or min(sizes, default=0) < 0:
             raise ModelError(f"{call.where}: pieces of {sizes} do not make up {size}")
-    name = walker.named(call.proto.output[0], call.frame)
+    name = walker.named(call.outputs[0], call.frame)
     specs = []
     for number, part in enumerate(sizes):
         shape = (*x.shape[:axis], *(() if drop else (part,)), *x.shape[axis + 1 :])
@@ -160,7 +160,7 @@ def concat(walker: Walker, call: Call) -> Any:
         sizes = [s[axis] for s in shapes]
         total = None if None in sizes else sum(size for size in sizes if size is not None)
         shape = (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
-    spec = TensorSpec(shape, items[0].dtype, walker.named(call.proto.output[0], call.frame))
+    spec = TensorSpec(shape, items[0].dtype, walker.named(call.outputs[0], call.frame))
     start = len(walker.writer.layers)
     scope = joined((call.frame.scope, node_scope(call.proto)))
     walker.writer.layer(
@@ -168,7 +168,7 @@ def concat(walker: Walker, call: Call) -> Any:
         {"axis": axis}, scope=scope, source=call.source,
     )  # fmt: skip
     walker.adopt(start)
-    call.frame.values[call.proto.output[0]] = Tensor(spec, weight=all(item.weight for item in items))
+    call.frame.values[call.outputs[0]] = Tensor(spec, weight=all(item.weight for item in items))
     return None
 
 
@@ -177,7 +177,7 @@ def mapped(walker: Walker, call: Call) -> Any:
     items, body = _items(call), call.attrs.get("body")
     if items is None or not isinstance(body, GraphProto):
         return NotImplemented
-    made: list[list[Tensor]] = [[] for _ in call.proto.output]
+    made: list[list[Tensor]] = [[] for _ in call.outputs]
     for number in range(len(items)):
         frame = call.frame.inside(path=f"{call.name}/{number}/", names={})
         for info, value in zip(body.input, call.inputs, strict=False):
@@ -191,7 +191,7 @@ def mapped(walker: Walker, call: Call) -> Any:
             if not isinstance(result, Tensor):
                 raise ModelError(f"{call.where}: its body makes no tensor")
             outputs.append(result)
-    for output, results in zip(call.proto.output, made, strict=True):
+    for output, results in zip(call.outputs, made, strict=True):
         spec = TensorSpec(UNRANKED, results[0].dtype if results else "float32", walker.named(output, call.frame))
         call.frame.values[output] = Sequence(spec, results)
     return None
@@ -201,7 +201,7 @@ def optional(walker: Walker, call: Call) -> Any:
     """Optional with something in it is that itself."""
     if not call.inputs or call.inputs[0] is None:
         _give(walker, call, [])
-        made = call.frame.values[call.proto.output[0]]
+        made = call.frame.values[call.outputs[0]]
         if isinstance(made, Sequence):
             made.optional = True
         return None
@@ -213,7 +213,7 @@ def same(walker: Walker, call: Call) -> Any:
     value = call.inputs[0] if call.inputs else None
     if value is None or (isinstance(value, Sequence) and value.optional):
         return NotImplemented
-    call.frame.values[call.proto.output[0]] = value
+    call.frame.values[call.outputs[0]] = value
     return None
 
 
@@ -222,7 +222,7 @@ def has_element(walker: Walker, call: Call) -> Any:
     if isinstance(value, Sequence) and value.optional and value.items is None:
         return NotImplemented
     present = value is not None and not (isinstance(value, Sequence) and value.optional)
-    walker.constant(call.proto.output[0], np.array(present), call, True)
+    walker.constant(call.outputs[0], np.array(present), call, True)
     return None
 
 
@@ -230,7 +230,7 @@ def identity(walker: Walker, call: Call) -> Any:
     """An Identity of a sequence; that of a tensor is a layer."""
     if not call.inputs or not isinstance(call.inputs[0], Sequence):
         return NotImplemented
-    call.frame.values[call.proto.output[0]] = call.inputs[0]
+    call.frame.values[call.outputs[0]] = call.inputs[0]
     return None
 
 

@@ -80,8 +80,9 @@ def _write(item: Type, into: TypeProto) -> None:
 
 
 @lru_cache(maxsize=4096)
-def from_bytes(raw: bytes, where: str = "") -> Type:
-    return from_proto(TypeProto.FromString(raw), where)
+def from_bytes(raw: bytes) -> Type:
+    """What a serialised TypeProto says, as `from_proto` does."""
+    return from_proto(TypeProto.FromString(raw), "an inferred type")
 
 
 def from_proto(proto: TypeProto, where: str = "a type", depth: int = 0) -> Type:

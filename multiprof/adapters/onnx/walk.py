@@ -35,6 +35,25 @@ SHAPES = frozenset(("Shape", "Size"))
 MULTIPLE = frozenset(
     ("GRU", "If", "LSTM", "Loop", "MaxPool", "RNN", "Scan", "Split", "TopK", "Unique", "SequenceMap", "Attention")
 )
+# Operators whose result holds elements of the first operand; the others say which.
+MOVES = frozenset(
+    (
+        "Cast",
+        "Expand",
+        "Gather",
+        "GatherND",
+        "Reshape",
+        "ScatterND",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "TopK",
+        "Transpose",
+        "Unsqueeze",
+    )
+)
+FACTORS = 16  # numbers that may be a scale of sizes; more than these are a weight
 # Types in which shape arithmetic is done. Small integers are weights or images.
 COUNTING = frozenset(("int64", "int32", "bool"))
 
@@ -105,51 +124,54 @@ class Walker:
     # ------------------------------------------------------------------------------------------------- nodes
     def node(self, proto: NodeProto, frame: Frame) -> None:
         """One node: shape arithmetic, control flow, a function, a rule, or a foreign layer."""
-        if not all(isinstance(text, str) for text in (proto.name, proto.op_type, proto.domain, *proto.output)):
-            raise ModelError(
-                f"{self.source.name}: a node has a name that is no text: {proto.name!r}, {proto.op_type!r}"
-            )
+        op_type, outputs, domain = proto.op_type, tuple(proto.output), proto.domain
+        if not (type(op_type) is type(domain) is type(proto.name) is str and all(type(o) is str for o in outputs)):
+            raise ModelError(f"{self.source.name}: the node {proto.name!r} ({op_type!r}) has a name that is no text")
         name = frame.path + node_name(proto)
-        where = f"{self.source.name}: node {name!r} ({proto.op_type})"
-        inputs = tuple(self.value(i, frame, where) if i else None for i in proto.input)
+        where = f"{self.source.name}: node {name!r} ({op_type})"
+        inputs = tuple([self.value(i, frame, where) if i else None for i in proto.input])
         for value in inputs:
-            if isinstance(value, Tensor) and value.weight:
+            if value is not None and type(value) is not SequenceValue and value.weight:
                 self.looked_up.add(value.spec.name)
-        domain = "" if proto.domain in STANDARD else proto.domain
-        if not domain and not (proto.output and proto.output[0]) and proto.op_type not in MULTIPLE:
-            raise ModelError(f"{where} makes nothing: it has no first output")
-        attrs = decode(proto, self.source, frame.given, where)
-        call = Call(proto, name, where, domain, frame, inputs, attrs)
-        if domain == "":
-            if proto.op_type == "Constant":
+        if domain in STANDARD:
+            domain = ""
+            if not (outputs and outputs[0]) and op_type not in MULTIPLE:
+                raise ModelError(f"{where} makes nothing: it has no first output")
+        attrs = decode(proto, self.source, frame.given, where) if proto.attribute else {}
+        version = frame.opsets.get(domain, 1)
+        call = Call(proto, op_type, outputs, name, where, domain, frame, inputs, attrs, version)
+        if not domain:
+            if op_type == "Constant":
                 constants.node(self, call)
                 return
             if self.arithmetic(call):
                 return
-            special = control.OPERATORS.get(proto.op_type) or sequences.OPERATORS.get(proto.op_type)
+            special = control.OPERATORS.get(op_type) or sequences.OPERATORS.get(op_type)
             if special is not None and special(self, call) is not NotImplemented:
                 return
-        key = (proto.domain, proto.op_type, proto.overload)
-        if key in self.functions and call.foreign_name not in self.leaves:
-            functions.call(self, call, self.functions[key])
-            return
+        if self.functions:
+            function = self.functions.get((proto.domain, op_type, proto.overload))
+            if function is not None and call.foreign_name not in self.leaves:
+                functions.call(self, call, function)
+                return
         self.translate(call)
 
     def translate(self, call: Call) -> None:
         """The layers of a node by its rule; without one by the operator's own body, or as a foreign layer."""
-        key = (call.domain, call.proto.op_type)
-        rule = None if call.foreign_name in self.leaves else self.table.rules.get(key)
+        key = (call.domain, call.op_type)
+        claimed = bool(self.leaves) and call.foreign_name in self.leaves
+        rule = None if claimed else self.table.rules.get(key)
         tensors = all(value is None or isinstance(value, Tensor) for value in call.inputs)
-        if rule is None and call.foreign_name not in self.leaves and functions.expand(self, call):
+        if rule is None and not claimed and functions.expand(self, call):
             return
         types = self.types(call)
-        specs = tuple(self.output(call, number, types) for number in range(len(call.proto.output)))
+        specs = tuple(self.output(call, number, types) for number in range(len(call.outputs)))
         start = len(self.writer.layers)
         if rule is None or not tensors or not self.apply(rule, call, specs, start):
             self.foreign(call, specs)
         self.adopt(start)
         weight = bool(call.inputs) and all(isinstance(v, Tensor) and v.weight for v in call.inputs if v is not None)
-        for number, output in enumerate(call.proto.output):
+        for number, output in enumerate(call.outputs):
             spec = specs[number]
             if spec is None:
                 continue
@@ -182,7 +204,7 @@ class Walker:
         scope = joined((frame.scope, node_scope(call.proto)))
         version = call.version
         return Node(
-            call.name, call.proto.op_type, call.domain, version, scope, inputs, specs, call.attrs, self.writer
+            call.name, call.op_type, call.domain, version, scope, inputs, specs, call.attrs, self.writer
         )  # fmt: skip
 
     def foreign(self, call: Call, specs: Sequence[TensorSpec | None]) -> None:
@@ -200,13 +222,13 @@ class Walker:
     # ------------------------------------------------------------------------------------------------ shapes
     def types(self, call: Call) -> dict[str, Type]:
         """What is known of the outputs: inferred, and where that leaves a gap, as the file declares it."""
-        rule = self.table.infer.get((call.domain, call.proto.op_type))
+        rule = self.table.infer.get((call.domain, call.op_type))
         found: dict[str, Type]
         if rule is not None:
-            made = rule(self.seen(call, tuple(None for _ in call.proto.output)))
+            made = rule(self.seen(call, tuple(None for _ in call.outputs)))
             found = {
                 name: Type("tensor", pair[1], tuple(pair[0]))
-                for name, pair in zip(call.proto.output, made, strict=False)
+                for name, pair in zip(call.outputs, made, strict=False)
                 if name and pair is not None
             }
         else:
@@ -215,12 +237,12 @@ class Walker:
                 self.ir_version, call.where,
             )  # fmt: skip
         part.refined(call, found)
-        correct = CORRECTIONS.get(call.proto.op_type) if not call.domain else None
+        correct = CORRECTIONS.get(call.op_type) if not call.domain else None
         if correct is not None:
-            corrected = correct(call, found.get(call.proto.output[0]))
+            corrected = correct(call, found.get(call.outputs[0]))
             if corrected is not None:
-                found[call.proto.output[0]] = corrected
-        for output in call.proto.output:
+                found[call.outputs[0]] = corrected
+        for output in call.outputs:
             inferred = found.get(output)
             if output and (inferred is None or not inferred.kind or inferred.shape is None or None in inferred.shape):
                 found[output] = self.completed(inferred, output, call)
@@ -254,7 +276,7 @@ class Walker:
 
     def output(self, call: Call, number: int, types: Mapping[str, Type]) -> TensorSpec | None:
         """The spec of an output under its name in the result; ``None`` for one that is left out."""
-        output = call.proto.output[number]
+        output = call.outputs[number]
         if not output:
             return None
         found = types.get(output, Type(""))
@@ -291,13 +313,12 @@ class Walker:
         What is computed from shapes, and integers computed from integers, is no layer of the network. Numbers computed
         from weights stay layers, which a pass calls prepared; their contents go on beside.
         """
-        op_type = call.proto.op_type
+        op_type = call.op_type
         if op_type in SHAPES:
             return constants.measured(self, call)
         if op_type not in evaluate.EVALUATORS:
             return False
         operands: list[Array | None] = []
-        shaped = False
         partial = False
         for value in call.inputs:
             if value is None:
@@ -309,7 +330,6 @@ class Walker:
                 if contents is None:
                     return False
                 operands.append(contents)
-                shaped = shaped or value.shaped
             elif value.partial is not None:
                 partial = True
             else:
@@ -319,23 +339,24 @@ class Walker:
             return contents is not None and self.partly(call, contents)
         attrs = call.attrs
         if op_type == "Split" and "num_outputs" not in attrs:
-            attrs = {**attrs, "num_outputs": len(call.proto.output)}
+            attrs = {**attrs, "num_outputs": len(call.outputs)}
         made = evaluate.evaluate(op_type, operands, attrs, call.version)
         if op_type == "ConstantOfShape":
-            return constants.filled(self, call, made[0] if made else None, shaped)
-        if made is None or len(made) < len([o for o in call.proto.output if o]):
+            return constants.filled(self, call, made[0] if made else None, _from_shapes(call))
+        if made is None or len(made) < len([o for o in call.outputs if o]):
             return False
         self.known += sum(one.size for one in made)
         if self.known > MAX_KNOWN and max(one.size for one in made) > 64:
             return False
-        if not shaped and made[0].dtype.name not in COUNTING:
+        shaped = _from_shapes(call)
+        if made[0].dtype.name not in COUNTING and not shaped:
             self.translate(call)
-            for output, contents in zip(call.proto.output, made, strict=False):
+            for output, contents in zip(call.outputs, made, strict=False):
                 value = call.frame.values.get(output) if output else None
                 if isinstance(value, Tensor) and value.shape == contents.shape and value.dtype == contents.dtype.name:
                     value.value = contents
             return True
-        for output, contents in zip(call.proto.output, made, strict=False):
+        for output, contents in zip(call.outputs, made, strict=False):
             if output:
                 self.constant(output, contents, call, shaped)
         return True
@@ -350,7 +371,7 @@ class Walker:
 
     def partly(self, call: Call, contents: Array) -> bool:
         """A result of which some elements are known; its layer is written once a layer reads it."""
-        output = call.proto.output[0]
+        output = call.outputs[0]
         if all(size is not None for size in contents.ravel()):
             try:
                 self.constant(output, contents.astype(np.int64), call, True)
@@ -358,7 +379,7 @@ class Walker:
                 return False
             return True
         x = call.tensor(0)
-        dtype = "int64" if x is None or call.proto.op_type in ("Shape", "Cast") else x.dtype
+        dtype = "int64" if x is None or call.op_type in ("Shape", "Cast") else x.dtype
         tensor = constants.defer(
             self, call, TensorSpec(contents.shape, dtype, self.named(output, call.frame)), learned=False
         )
@@ -406,6 +427,16 @@ class Walker:
             yield
         finally:
             self.writer, self.deferred, self.looked_up = kept
+
+
+def _from_shapes(call: Call) -> bool:
+    """Whether a result comes from the shapes of tensors, and from nothing in the file but a few factors beside."""
+    tensors = [value for value in call.inputs if isinstance(value, Tensor)]
+    if call.op_type in MOVES:
+        return bool(tensors) and tensors[0].shaped
+    return any(t.shaped for t in tensors) and all(
+        t.shaped or t.dtype in COUNTING or (t.value is not None and t.value.size <= FACTORS) for t in tensors
+    )
 
 
 def _parts(value: Value | None) -> Sequence[Tensor | SequenceValue]:

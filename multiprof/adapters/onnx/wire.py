@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprof.errors import ModelError
 
 KEPT = 1024  # bytes: payloads up to this size stay in the copy
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 MAX_DEPTH = 90  # of enclosed messages; protobuf itself stops at 100
 MAX_FIELDS = 20_000_000  # of all that is stepped through, about ten seconds
 MAX_COPY = 512 << 20  # bytes of the copy
