@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from multiprof.adapters._common.writer import GraphWriter
 from multiprof.adapters.mxnet.call import Call
-from multiprof.ir import Shape, TensorSpec
+from multiprof.ir import VIEW, WRITE, Shape, TensorSpec
 
 if TYPE_CHECKING:
     from multiprof.adapters.mxnet.inference import Inference
+
+Aliases = tuple[tuple[str, str, str], ...]
+# Where MXNet moves nothing (FInplaceIdentity); where one half of an operator writes over what the other half made.
+SAME_MEMORY: Aliases = (("y", "x", VIEW),)
+OVER: Aliases = (("y", "x", WRITE),)
+OVER_FIRST: Aliases = (("y", "x0", WRITE),)
 
 # An unknown rank: one dimension that nobody knows, so that whatever needs the size says so.
 UNKNOWN: Shape = (None,)
@@ -59,18 +65,19 @@ class Writing:
         outputs: Mapping[str, TensorSpec] | None = None,
         attrs: Mapping[str, Any] | None = None,
         piece: str = "",
+        aliases: Aliases = (),
     ) -> None:
         """Write a layer of the node; ``piece`` names it where the node becomes several."""
         made = {"y": self.y(call)} if outputs is None else outputs
         name = self.prefix + (f"{call.name}/{piece}" if piece else call.name)
         scope = self.prefix + call.name.removesuffix("_fwd")
-        self.writer.layer(name, op, inputs, made, attrs, scope=scope, source=call.raw)
+        self.writer.layer(name, op, inputs, made, attrs, scope=scope, source=call.raw, aliases=aliases)
         if inputs and all(spec.name in self.weights for spec in inputs.values()):
             self.weights.update(spec.name for spec in made.values())
 
-    def unary(self, call: Call, op: str, attrs: Mapping[str, Any] | None = None) -> None:
+    def unary(self, call: Call, op: str, attrs: Mapping[str, Any] | None = None, aliases: Aliases = ()) -> None:
         """One layer from the first argument to the first result."""
-        self.layer(call, op, {"x": self.x(call)}, None, attrs)
+        self.layer(call, op, {"x": self.x(call)}, None, attrs, aliases=aliases)
 
     def between(self, call: Call, shape: Iterable[int | None], dtype: str = "") -> TensorSpec:
         """A tensor between the layers that one node becomes; of the first result's type unless said."""
@@ -88,4 +95,4 @@ class Writing:
         self.layer(call, op, self.operands(call), outputs, call.attrs.plain())
 
 
-__all__ = ["Writing"]
+__all__ = ["OVER", "OVER_FIRST", "SAME_MEMORY", "Aliases", "Writing"]

@@ -57,6 +57,8 @@ def write_roi(call: Call, to: Writing) -> None:
     name = "sampling_ratio" if call.op == "_contrib_RROIAlign" else "sample_ratio"
     attrs["sampling_ratio"] = max(0, call.attrs.integer(name, -1))
     attrs["mode"] = "avg"
+    attrs["aligned"] = call.attrs.flag("aligned")
+    attrs["data_format"] = "NCHW"
     to.layer(call, "roi_align", inputs, None, attrs)
 
 
@@ -134,9 +136,18 @@ def write_detection(call: Call, to: Writing) -> None:
     batch, count = y.shape[0], y.shape[1]
     boxes, best = to.between(call, (batch, count, 4)), to.between(call, (batch, count))
     offsets = {"x0": to.x(call, 1), "x1": to.x(call, 2)}
-    to.layer(call, "box_decode", offsets, {"y": boxes}, {"clip": call.attrs.flag("clip", True)}, "decode")
+    attrs: dict[str, Any] = {"anchors": "corner", "clip": call.attrs.flag("clip", True)}
+    to.layer(call, "box_decode", offsets, {"y": boxes}, attrs, "decode")
     to.layer(call, "max", {"x": scores}, {"y": best}, {"axis": (1,), "keepdim": False}, "max")
-    attrs = {"boxes": count, "classes": 1, "batch": batch, "max_output": count}
+    top = call.attrs.integer("nms_topk", -1)
+    attrs = {
+        "boxes": count,
+        "classes": 1,
+        "batch": batch,
+        "max_output": top if top > 0 else None,
+        "iou_threshold": call.attrs.number("nms_threshold", 0.5),
+        "score_threshold": call.attrs.number("threshold", 0.01),
+    }
     to.layer(call, "nms", {"boxes": boxes, "scores": best}, None, attrs, "nms")
 
 
@@ -169,7 +180,7 @@ def infer_matching(call: Call) -> None:
 
 
 def write_decode(call: Call, to: Writing) -> None:
-    to.layer(call, "box_decode", to.operands(call), None, {"format": call.attrs.text("format", "center")})
+    to.layer(call, "box_decode", to.operands(call), None, {"anchors": call.attrs.text("format", "center")})
 
 
 def infer_encode(call: Call) -> None:

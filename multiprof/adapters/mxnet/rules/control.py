@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiprof.adapters.mxnet.call import Body, Call, Known
 from multiprof.adapters.mxnet.table import Args, Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import SAME_MEMORY, Writing
 from multiprof.ir import BRANCH, LOOP, TensorSpec
 
 # The node's attribute for each of its subgraphs: which of its arguments become the subgraph's variables, in order.
@@ -142,7 +142,7 @@ def _write_results(call: Call, to: Writing, heads: list[TensorSpec], collected: 
         if i < collected:
             to.layer(call, "stack", {"x0": heads[i]}, {"y": made}, {"axis": 0}, f"collect{i}")
         else:
-            to.layer(call, "identity", {"x": heads[i]}, {"y": made}, None, f"state{i - collected}")
+            to.layer(call, "identity", {"x": heads[i]}, {"y": made}, None, f"state{i - collected}", SAME_MEMORY)
 
 
 # -- while loop -------------------------------------------------------------------------------------------------------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from multiprof.adapters._common.shapes import matmul_output, numel
-from multiprof.adapters.mxnet.call import Call, Known
+from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.table import Args, Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import OVER_FIRST, SAME_MEMORY, Writing
 from multiprof.ir import Shape, TensorSpec
 
 ROLES = {"data": "x", "weight": "weight", "bias": "bias"}
@@ -50,7 +49,7 @@ def write_fully_connected(call: Call, to: Writing) -> None:
     shape = inputs["x"].shape
     if call.attrs.flag("flatten", True) and len(shape) != 2:
         flat = to.between(call, (shape[0] if shape else None, weight[1]), inputs["x"].dtype)
-        to.layer(call, "reshape", {"x": inputs["x"]}, {"y": flat}, {"shape": flat.shape}, "flatten")
+        to.layer(call, "reshape", {"x": inputs["x"]}, {"y": flat}, {"shape": flat.shape}, "flatten", SAME_MEMORY)
         inputs["x"] = flat
     attrs = {"in_features": weight[1], "out_features": call.attrs.integer("num_hidden")}
     to.layer(call, "linear", inputs, None, attrs)
@@ -139,7 +138,7 @@ def write_dot(call: Call, to: Writing) -> None:
     else:
         to.layer(call, "einsum", {"x0": a, "x1": b}, {"y": made}, {"equation": f"{left},{right}->{out}"})
     if not out:
-        to.layer(call, "reshape", {"x": made}, {"y": y}, {"shape": y.shape}, "reshape")
+        to.layer(call, "reshape", {"x": made}, {"y": y}, {"shape": y.shape}, "reshape", SAME_MEMORY)
 
 
 def _write_batched(
@@ -261,7 +260,7 @@ def write_gemm(call: Call, to: Writing) -> None:
         last = i == len(steps) - 1
         then = y if last else to.between(call, y.shape if op == "transpose" else made.shape)
         role = "x" if op == "transpose" else "x0"
-        to.layer(call, op, {role: made, **more}, {"y": then}, attrs, op)
+        to.layer(call, op, {role: made, **more}, {"y": then}, attrs, op, () if op == "transpose" else OVER_FIRST)
         made = then
 
 
@@ -282,10 +281,6 @@ def infer_embedding(call: Call) -> None:
 def write_embedding(call: Call, to: Writing) -> None:
     attrs = {"num_embeddings": call.attrs.integer("input_dim"), "embedding_dim": call.attrs.integer("output_dim")}
     to.layer(call, "embedding", to.named(call, ROLES), None, attrs)
-
-
-def known_product(shape: Known) -> int | None:
-    return None if shape is None or None in shape else prod(shape)  # type: ignore[arg-type]  # no None is left
 
 
 _PAIR = ("lhs", "rhs")

@@ -10,7 +10,7 @@ from multiprof.adapters._common.shapes import broadcast
 from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.rules._same import infer_all_same, infer_same
 from multiprof.adapters.mxnet.table import Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import OVER_FIRST, SAME_MEMORY, Writing
 from multiprof.ir import TensorSpec
 
 Write = Callable[[Call, Writing], None]
@@ -52,8 +52,10 @@ COMPARISONS = frozenset(
 
 
 def _unary(op: str) -> Write:
+    aliases = SAME_MEMORY if op == "identity" else ()
+
     def write(call: Call, to: Writing) -> None:
-        to.unary(call, op)
+        to.unary(call, op, None, aliases)
 
     return write
 
@@ -136,13 +138,14 @@ def write_sum_of_all(call: Call, to: Writing) -> None:
     """x0 + x1, then x2 and so on, each an addition."""
     specs = list(to.operands(call).values())
     if len(specs) == 1:
-        to.unary(call, "identity")
+        to.unary(call, "identity", None, SAME_MEMORY)
         return
     total = specs[0]
     for i, other in enumerate(specs[1:], 1):
         last = i == len(specs) - 1
         made = to.y(call) if last else to.between(call, to.y(call).shape)
-        to.layer(call, "add", {"x0": total, "x1": other}, {"y": made}, None, "" if len(specs) == 2 else f"add{i}")
+        piece = "" if len(specs) == 2 else f"add{i}"
+        to.layer(call, "add", {"x0": total, "x1": other}, {"y": made}, None, piece, OVER_FIRST if i > 1 else ())
         total = made
 
 

@@ -8,7 +8,7 @@ from multiprof.adapters._common.shapes import transposed_output
 from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.rules._same import infer_same
 from multiprof.adapters.mxnet.table import Args, Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import OVER_FIRST, Writing
 
 # -- UpSampling -------------------------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ def write_upsampling(call: Call, to: Writing) -> None:
     total = parts[0]
     for i, part in enumerate(parts[1:], 1):
         made = y if i == count - 1 else to.between(call, y.shape)
-        to.layer(call, "add", {"x0": total, "x1": part}, {"y": made}, None, f"add{i}")
+        to.layer(call, "add", {"x0": total, "x1": part}, {"y": made}, None, f"add{i}", OVER_FIRST if i > 1 else ())
         total = made
 
 
@@ -232,20 +232,17 @@ def infer_correlation(call: Call) -> None:
 
 def write_correlation(call: Call, to: Writing) -> None:
     attrs = call.attrs
-    to.layer(
-        call,
-        "correlation",
-        {"x0": to.x(call, 0), "x1": to.x(call, 1)},
-        None,
-        {
-            "kernel_size": attrs.integer("kernel_size", 1),
-            "max_displacement": attrs.integer("max_displacement", 1),
-            "stride1": attrs.integer("stride1", 1),
-            "stride2": attrs.integer("stride2", 1),
-            "pad_size": attrs.integer("pad_size", 0),
-            "is_multiply": attrs.flag("is_multiply", True),
-        },
-    )
+    side, pad = attrs.integer("kernel_size", 1), attrs.integer("pad_size", 0)
+    shape = to.x(call).shape
+    found = {
+        "kernel_size": (side, side),
+        "channels": shape[1] if len(shape) > 1 else None,
+        "max_displacement": attrs.integer("max_displacement", 1),
+        "stride": (attrs.integer("stride1", 1), attrs.integer("stride2", 1)),
+        "padding": ((pad, pad), (pad, pad)),
+        "multiply": attrs.flag("is_multiply", True),
+    }
+    to.layer(call, "correlation", {"x0": to.x(call, 0), "x1": to.x(call, 1)}, None, found)
 
 
 RULES: Rules = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from multiprof.adapters._common.shapes import numel
 from multiprof.adapters.mxnet.call import Call, unify
 from multiprof.adapters.mxnet.table import Rule, Rules
@@ -233,10 +231,6 @@ def infer_depth_to_space(call: Call) -> None:
 def write_depth_to_space(call: Call, to: Writing) -> None:
     op = "pixel_shuffle" if call.op == "depth_to_space" else "pixel_unshuffle"
     to.unary(call, op, {"factor": call.attrs.integer("block_size")})
-
-
-def total(dims: Shape) -> int | None:
-    return None if None in dims else prod(dims)  # type: ignore[arg-type]  # no None is left
 
 
 _CONCAT = Rule(infer_concat, write_concat, ())

@@ -8,7 +8,7 @@ from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.rules._same import infer_same
 from multiprof.adapters.mxnet.rules.dense import transposed, write_product
 from multiprof.adapters.mxnet.table import Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import OVER_FIRST, Writing
 from multiprof.ir import TensorSpec
 
 # -- attention over interleaved heads ---------------------------------------------------------------------------------
@@ -82,7 +82,9 @@ def write_scores(call: Call, to: Writing) -> None:
     flipped = transposed(call, to, k, "transpose", (0, 2, 1))
     raw = to.between(call, to.y(call).shape)
     to.layer(call, "matmul", {"x0": q, "x1": flipped}, {"y": raw}, {"contracted": width}, "matmul")
-    to.layer(call, "mul", {"x0": raw}, None, {"scalar": None if width is None else 1 / sqrt(width)}, "scale")
+    to.layer(
+        call, "mul", {"x0": raw}, None, {"scalar": None if width is None else 1 / sqrt(width)}, "scale", OVER_FIRST
+    )
 
 
 def write_values(call: Call, to: Writing) -> None:
@@ -158,7 +160,7 @@ def write_solve(call: Call, to: Writing) -> None:
 def _scaled(call: Call, to: Writing, made: TensorSpec) -> None:
     alpha = call.attrs.number("alpha", 1.0)
     if alpha != 1:
-        to.layer(call, "mul", {"x0": made}, None, {"scalar": alpha}, "mul")
+        to.layer(call, "mul", {"x0": made}, None, {"scalar": alpha}, "mul", OVER_FIRST)
 
 
 def write_triangular_product(call: Call, to: Writing) -> None:

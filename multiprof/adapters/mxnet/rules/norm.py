@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.rules._same import infer_same
 from multiprof.adapters.mxnet.table import Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import OVER, Writing
 
 AFFINE = {"data": "x", "gamma": "weight", "beta": "bias"}
 BATCH_NORM = {**AFFINE, "moving_mean": "mean", "moving_var": "var"}
@@ -60,7 +59,7 @@ def write_batch_norm(call: Call, to: Writing) -> None:
         made["y"] = to.between(call, to.y(call).shape)
     to.layer(call, "batch_norm", to.named(call, BATCH_NORM), made, attrs)
     if with_relu:
-        to.layer(call, "relu", {"x": made["y"]}, None, {}, "relu")
+        to.layer(call, "relu", {"x": made["y"]}, None, {}, "relu", OVER)
 
 
 def infer_layer_norm(call: Call) -> None:
@@ -161,10 +160,6 @@ def write_lrn(call: Call, to: Writing) -> None:
             "k": attrs.number("knorm", 2.0),
         },
     )
-
-
-def normalized_size(dims: tuple[int | None, ...]) -> int | None:
-    return None if None in dims else prod(dims)  # type: ignore[arg-type]  # no None is left
 
 
 _BATCH_NORM = Rule(

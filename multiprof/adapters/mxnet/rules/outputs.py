@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
-
+from multiprof.adapters._common.shapes import numel
 from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.rules._same import infer_same
 from multiprof.adapters.mxnet.table import Args, Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import SAME_MEMORY, Writing
 from multiprof.ir import Shape
 
 LABELLED = ("data", "label")
@@ -93,7 +92,7 @@ def infer_regression(call: Call) -> None:
 
 
 def write_identity(call: Call, to: Writing) -> None:
-    to.unary(call, "identity")
+    to.unary(call, "identity", None, SAME_MEMORY)
 
 
 def write_logistic(call: Call, to: Writing) -> None:
@@ -108,11 +107,11 @@ def infer_svm(call: Call) -> None:
 
 
 def _product(dims: Shape | list[int | None]) -> int | None:
-    return None if None in dims else prod(dims)  # type: ignore[arg-type]  # no None is left
+    return numel(tuple(dims))
 
 
 def write_dropout(call: Call, to: Writing) -> None:
-    to.unary(call, "dropout", {"p": call.attrs.number("p", 0.5)})
+    to.unary(call, "dropout", {"p": call.attrs.number("p", 0.5)}, SAME_MEMORY)
 
 
 _SOFTMAX = Rule(infer_softmax, write_softmax, _softmax_args, like=(0,), dtype=_softmax_dtype)

@@ -145,7 +145,7 @@ def write_topk(call: Call, to: Writing) -> None:
     axis, shape = _ordered(call, to.x(call).shape)
     k = call.attrs.integer("k", 1)
     n = shape[axis] if shape else 1
-    attrs = {"axis": axis, "k": n if k < 1 else k, "n": n, "sorted": True}
+    attrs = {"axis": axis, "k": n if k < 1 else k, "n": n, "sorted": True, "largest": not call.attrs.flag("is_ascend")}
     roles = {"both": ("y", "indices"), "value": ("y",), "indices": ("indices",)}[str(kind)]
     outputs = {role: to.y(call, i) for i, role in enumerate(roles)}
     to.layer(call, "topk", {"x": to.x(call)}, outputs, attrs)

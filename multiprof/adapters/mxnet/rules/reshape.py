@@ -7,12 +7,12 @@ from math import prod
 from multiprof.adapters._common.shapes import numel
 from multiprof.adapters.mxnet.call import Call, Known
 from multiprof.adapters.mxnet.table import Rule, Rules
-from multiprof.adapters.mxnet.writing import Writing
+from multiprof.adapters.mxnet.writing import SAME_MEMORY, Writing
 from multiprof.ir import Shape
 
 
 def write_reshape(call: Call, to: Writing) -> None:
-    to.unary(call, "reshape", {"shape": to.y(call).shape})
+    to.unary(call, "reshape", {"shape": to.y(call).shape}, SAME_MEMORY)
 
 
 def give_checked(call: Call, shape: Known, source: Known) -> None:
@@ -179,7 +179,6 @@ def infer_npx_reshape(call: Call) -> None:
     if source is None:
         return
     reverse = call.attrs.flag("reverse")
-    translated: list[int] = []
     dims = list(source[::-1] if reverse else source)
     wanted = codes[::-1] if reverse else codes
     made: list[int | None] = []
@@ -221,7 +220,6 @@ def infer_npx_reshape(call: Call) -> None:
         else:
             raise call.attrs.wrong("newshape", "a shape of numbers from −6 on")
         i += 1
-    del translated
     if rest >= 0:
         total, known = numel(source), numel(tuple(made))
         if total is None or known is None:
