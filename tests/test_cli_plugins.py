@@ -159,28 +159,20 @@ def test_a_plugins_reporter_is_a_format(site, cli, tmp_path):
     assert (tmp_path / "r.brief").read_text() == f"{MACS}!"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "package", "extra"),
-    [
-        ("net.onnx", b"\x08\x07\x12\x07pytorch", "onnx", "onnx"),
-        ("net.tflite", b"\x1c\x00\x00\x00TFL3", "tflite", "tflite"),
-    ],
-)
-def test_a_file_whose_extra_is_missing_is_one_line_that_says_what_to_install(
-    site, cli, monkeypatch, name, content, package, extra
-):
-    monkeypatch.setattr(matching, "is_installed", lambda module: module != package)
-    for loaded in [module for module in sys.modules if module.partition(".")[0] == package]:
+def test_a_file_whose_extra_is_missing_is_one_line_that_says_what_to_install(site, cli, monkeypatch):
+    monkeypatch.setattr(matching, "is_installed", lambda module: module != "onnx")
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == "onnx"]:
         monkeypatch.delitem(sys.modules, loaded)
-    (site.root / name).write_bytes(content)
-    remedy = f"pip install 'multiprof[{extra}]'"
-    said = f"reading {extra} models needs {package}, which is not installed: {remedy}"
-    assert cli("analyze", name) == (2, "", f"multiprof: error: {said}\n")
-    (row,) = [line for line in cli("adapters")[1].split("\n") if line.startswith(extra)]
-    assert f"no: {package} is not installed: {remedy}" in row
+    (site.root / "net.onnx").write_bytes(b"\x08\x07\x12\x07pytorch")
+    remedy = "pip install 'multiprof[onnx]'"
+    said = f"reading onnx models needs onnx, which is not installed: {remedy}"
+    assert cli("analyze", "net.onnx") == (2, "", f"multiprof: error: {said}\n")
+    (row,) = [line for line in cli("adapters")[1].split("\n") if line.startswith("onnx")]
+    assert f"no: onnx is not installed: {remedy}" in row
 
 
-def test_symbols_of_mxnet_need_no_extra(cli):
-    (row,) = [line for line in cli("adapters")[1].split("\n") if line.startswith("mxnet")]
+@pytest.mark.parametrize(("framework", "suffix"), [("mxnet", "-symbol.json"), ("tflite", ".tflite")])
+def test_formats_that_need_no_extra_are_ready(cli, framework, suffix):
+    (row,) = [line for line in cli("adapters")[1].split("\n") if line.startswith(framework)]
     assert row.split()[-1] == "yes"
-    assert "-symbol.json" in row
+    assert suffix in row
