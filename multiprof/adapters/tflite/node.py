@@ -115,7 +115,7 @@ class Node:
             if None in found and self.exact and len(found) == len(tensor.shape):
                 pairs = zip(found, tensor.shape, tensor.signature, strict=True)
                 found = tuple(None if d is None and free == -1 else s if d is None else d for d, s, free in pairs)
-            if self.exact and found != tensor.shape and None not in found:
+            if self.exact and not tensor.free and found != tensor.shape and None not in found:
                 self.walker.note_difference(self, number, tensor.shape, found)
             if any(d is not None and d < 0 for d in found):
                 raise self.fail(f"its output {number} would have the shape {found}")

@@ -7,6 +7,7 @@ converter that merges several joins their names with ``;``. The result of a whol
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 # What the names of an operator's own operation contain, to choose among several joined names.
@@ -18,6 +19,8 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "FULLY_CONNECTED": ("matmul", "tensordot", "dense", "linear"),
     "BATCH_MATMUL": ("matmul", "einsum"),
 }
+# A loop's body is a function of its own, whose names repeat the whole path: net/lstm/while/body/_1/net/lstm/while/cell
+_FUNCTION = re.compile(r".*/(?:body|cond|then|else)/_\d+/")
 _MEANINGLESS = ("StatefulPartitionedCall", "PartitionedCall", "Identity", "XlaCallModule")
 
 
@@ -36,6 +39,9 @@ def split_name(tensor: str, operator: str) -> tuple[str, str]:
     head, colon, number = chosen.rpartition(":")
     if colon and number.isdigit():
         chosen = head
+    chosen = _FUNCTION.sub("", chosen)
+    if operator == "WHILE" and "/while" in chosen:
+        chosen = chosen[: chosen.index("/while") + 6]
     path, _, leaf = chosen.rpartition("/")
     pieces = [piece for piece in path.split("/") if piece and not piece.startswith(_MEANINGLESS)]
     if leaf.startswith(_MEANINGLESS):

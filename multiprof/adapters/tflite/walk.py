@@ -16,8 +16,9 @@ from multiprof.ir import BUFFER, CONSTANT, Layer, Shape, TensorSpec
 
 # Subgraphs that call one another: real ones are at most a few deep.
 MAX_DEPTH = 40
-# Operators walked, those of a subgraph again for every call of it.
+# Operators walked and subgraphs entered, again for every call: subgraphs that call one another several times multiply.
 MAX_WALKED = 400_000
+MAX_ENTERED = 10_000
 # Sizes have 64 bits: a larger number is none, and a file may square one again and again.
 LARGEST = 1 << 63
 Rule = Callable[[Node], None]
@@ -58,6 +59,7 @@ class Walker:
         self._active: list[int] = []
         self._head = ""
         self._walked = 0
+        self._entered = 0
         self._differences = 0
         self._first_difference = ""
 
@@ -74,6 +76,9 @@ class Walker:
             raise self.model.file.fail(
                 where, f"subgraph {number} takes {len(subgraph.inputs)} inputs, {len(given)} given"
             )
+        self._entered += 1
+        if self._entered > MAX_ENTERED:
+            raise self.model.file.fail(where, f"more than {MAX_ENTERED} subgraphs run: no model is that large")
         if not self._active:
             self._head = common_head([self._split(subgraph, operator)[0] for operator in subgraph.operators])
         frame = Frame(subgraph, scope)
@@ -268,8 +273,17 @@ class Walker:
         return scope, f"{scope}/{kind}" if scope else kind
 
     def _split(self, subgraph: SubGraph, operator: Operator) -> tuple[str, str]:
-        name = subgraph.tensors[operator.outputs[0]].name if operator.outputs else ""
-        return split_name(name, operator.code)
+        """Path and last part of what its first output is called, else of its weight."""
+        found = ("", "")
+        names = [subgraph.tensors[index].name for index in operator.outputs]
+        if names:
+            chosen = next((n for n in names if "/while" in n), names[0]) if operator.code == "WHILE" else names[0]
+            found = split_name(chosen, operator.code)
+        if found == ("", "") and len(operator.inputs) > 1 and operator.inputs[1] >= 0:
+            weight = subgraph.tensors[operator.inputs[1]]
+            if weight.buffer and self.model.extent(weight.buffer)[1]:
+                found = split_name(weight.name, operator.code)[0], ""
+        return found
 
     def write(
         self,

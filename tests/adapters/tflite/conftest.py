@@ -219,10 +219,10 @@ def build(tmp_path: Path) -> ModelBuilder:
 def options() -> Callable[..., Any]:
     """An options table by name, with fields set: ``options("Conv2D", strideW=1)``."""
 
-    def make(name: str, **fields: Any) -> Any:
-        made = getattr(schema, f"{name}OptionsT")()
+    def make(table: str, **fields: Any) -> Any:
+        made = getattr(schema, f"{table}OptionsT")()
         for field, value in fields.items():
-            assert hasattr(made, field), f"{name}Options has no {field}"
+            assert hasattr(made, field), f"{table}Options has no {field}"
             setattr(made, field, value)
         return made
 

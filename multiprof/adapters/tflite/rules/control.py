@@ -8,7 +8,7 @@ from multiprof.adapters.tflite.node import Node
 from multiprof.adapters.tflite.rules._table import rule
 from multiprof.adapters.tflite.trips import trips_of
 from multiprof.adapters.tflite.walk import Given
-from multiprof.ir import ALIAS_ROLE, BRANCH, CALL, INTEGER_DTYPES, LOOP, Layer, Shape, TensorSpec
+from multiprof.ir import ALIAS_ROLE, BRANCH, CALL, CONSTANT, INTEGER_DTYPES, LOOP, Layer, Shape, TensorSpec
 
 
 def _given(node: Node, first: int = 0) -> list[Given]:
@@ -131,8 +131,16 @@ def while_(node: Node) -> None:
         walker.run(condition.number, states, node.operator.where, node.scope)
         results = walker.run(body.number, states, node.operator.where, node.scope)
     for number in carried:
-        entries[number].inputs["x"] = results[number].spec
+        made, first = results[number].spec, given[number].spec
+        entries[number].inputs["x"] = made
         results[number].values = None
+        if made.rank == first.rank and not node.declared(number).free:
+            # a state keeps its shape from trip to trip unless the file says that it does not
+            pairs = zip(made.shape, first.shape, strict=True)
+            made.shape = tuple(a if d is None else d for d, a in pairs)
+        known = writer.parameters.get(first.name)
+        if known is not None:  # what a recurrent network begins with is no learned weight, unless used as one
+            known.kind = CONSTANT
     _bind(node, results)
 
 
