@@ -33,7 +33,8 @@ class Adapter:
     ``reader`` is ``module:function``. ``types`` are qualified class names (a subclass matches too). A file is known by
     what it begins with, ``magic`` (offset, bytes) or ``pattern`` (a regular expression over its first 4096 bytes), and
     where that says nothing by ``suffixes``. ``requires`` are the modules the reader imports, ``extra`` the extra of the
-    distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded.
+    distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded. A
+    folder that is a model is known by a file in it, whose name is ``folder``.
     """
 
     framework: str
@@ -45,6 +46,7 @@ class Adapter:
     requires: tuple[str, ...] = ()
     extra: str = ""
     callables: bool = False
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _by_suffix(path: Path, adapters: Iterable[Adapter]) -> list[Adapter]:
 
 def _by_content(path: Path, adapters: Iterable[Adapter]) -> list[Adapter]:
     if path.is_dir():
-        return []
+        return [adapter for adapter in adapters if adapter.folder and (path / adapter.folder).is_file()]
     if not path.is_file():  # a pipe or a device would wait, or never end
         raise ModelError(f"{path} is neither a file nor a folder")
     try:
