@@ -110,17 +110,18 @@ def while_(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
     initial = operands(walker, frame, node)
     if len(initial) != len(body.arguments) or len(initial) != len(body.results):
         raise node.fail(f"it carries {len(initial)} values, its body takes {len(body.arguments)}")
-    trips = trips_of(Counting(condition, body, initial))
     shapes: list[Any] = [None] * len(initial)
     layers, regions = len(walker.writer.layers), set(walker.writer.regions)
     for attempt in range(3):
         # what comes in as a constant is a tensor of its own once the loop changes it
         loop = Loop(walker, node, body, initial, shapes)
         stateful = any(m and value.flat.dtype.is_floating for m, value in zip(loop.moving, initial, strict=True))
-        with walker.inside(node.name, LOOP, trips, stateful=stateful):
-            walker.call(condition, node.name, loop.values, node.where)
-            results = walker.call(body, node.name, loop.values, node.where)
+        made: dict[str, Any] = {}
+        with walker.inside(node.name, LOOP, None, stateful=stateful) as region:
+            walker.call(condition, node.name, loop.values, node.where, made)
+            results = walker.call(body, node.name, loop.values, node.where, made)
             loop.hand_on(walker, node, results)
+        walker.writer.regions[region].trips = trips_of(Counting(condition, body, initial, made))
         changed = False
         for i, (value, result) in enumerate(zip(loop.values, results, strict=True)):
             if loop.moving[i] and value.elements is None and not result.flat.shape.is_subtype_of(value.flat.shape):

@@ -65,7 +65,9 @@ class Regions:
         """The frames and branches a node stands in, outermost first; ``>`` marks a frame."""
         node = self.body.nodes[name]
         sources = [
-            self._leaves(ref, found) for ref in self.body.inputs[name] if ref.node in found or ref.node in self.body.nodes
+            self._leaves(ref, found)
+            for ref in self.body.inputs[name]
+            if ref.node in found or ref.node in self.body.nodes
         ]
         sources += [found[before] for before in self.body.before[name] if before in found]
         chain = max(sources, key=len, default=())

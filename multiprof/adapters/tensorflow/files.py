@@ -20,8 +20,9 @@ _DEFAULT = "serving_default"
 _INTERNAL = ("__saved_model_init_op", "__saved_model_train_op")
 MAX_BYTES = 2**31 - 1  # of a message
 _INPUTS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
+_VARIABLES = frozenset(("VarHandleOp", "VariableV2", "Variable"))
 # What makes a result that is none of the network's: variables, and what reads and writes files.
-_NO_RESULTS = frozenset(("Const", "VarHandleOp", "VariableV2", "Variable", "NoOp", "RestoreV2", "SaveV2"))
+_NO_RESULTS = _VARIABLES | {"Const", "NoOp", "RestoreV2", "SaveV2"}
 
 
 def read_file(path: Path, options: ReadOptions) -> Program:
@@ -30,7 +31,9 @@ def read_file(path: Path, options: ReadOptions) -> Program:
         inner = path / "saved_model.pb"
         if not inner.is_file():
             text = path / "saved_model.pbtxt"
-            why = "is written as text: save it again" if text.is_file() else "has no saved_model.pb: it is no SavedModel"
+            why = (
+                "is written as text: save it again" if text.is_file() else "has no saved_model.pb: it is no SavedModel"
+            )
             raise ModelError(f"{path.name} {why}")
         return saved_model(inner, path.name, options)
     data = _bytes(path)
@@ -81,12 +84,13 @@ def saved_model(path: Path, name: str, options: ReadOptions) -> Program:
     if not fetches:
         raise ModelError(f"{name}: the signature {key!r} has no results")
     program = Program(name, meta.graph_def, feeds, fetches)
-    program.variables = _variables(meta, [info for info in signature.outputs.values()])
-    program.frozen = not any(n.op in ("VarHandleOp", "VariableV2", "Variable") for n in meta.graph_def.node)
+    program.variables = _variables(meta)
+    program.stateful = any(n.op in _VARIABLES for n in meta.graph_def.node)
+    program.frozen = not program.stateful
     version = meta.meta_info_def.tensorflow_version
     program.metadata = {
         "rung": "file", "format": "SavedModel", "signature": key,
-        "framework_version": f"TensorFlow {tf.__version__}" + (f" (written by {version})" if version else ""),
+        "framework_version": tf.__version__ + (f" (written by {version})" if version else ""),
     }  # fmt: skip
     return program
 
@@ -120,7 +124,7 @@ def _size(dim: Any) -> int | None:
     return dim.size if dim.size >= 0 else None
 
 
-def _variables(meta: Any, _: Any) -> dict[str, Variable]:
+def _variables(meta: Any) -> dict[str, Variable]:
     """What is known of each variable's node: its name in the model, and whether it is trained."""
     found: dict[str, Variable] = {}
     handles = {n.name: n for n in meta.graph_def.node if n.op == "VarHandleOp"}
@@ -145,7 +149,7 @@ def _variables(meta: Any, _: Any) -> dict[str, Variable]:
                 _parse(definition, data, "a variable")
                 name = definition.variable_name.partition(":")[0]
                 found.setdefault(name, Variable(name, None, "float32")).trainable = trainable
-    nodes = {n.name: n for n in meta.graph_def.node if n.op in ("VarHandleOp", "VariableV2", "Variable")}
+    nodes = {n.name: n for n in meta.graph_def.node if n.op in _VARIABLES}
     for name, variable in list(found.items()):
         node = nodes.get(name)
         if variable.shape is None and node is not None:
@@ -170,7 +174,8 @@ def of_graph_def(graph: Any, name: str, options: ReadOptions) -> Program:
     if not fetches:
         raise ModelError(f"{name}: nothing in the graph follows from an input; name its results with --signature NODE")
     program = Program(name, graph, feeds, fetches)
-    program.frozen = not any(n.op in ("VarHandleOp", "VariableV2", "Variable") for n in graph.node)
+    program.stateful = any(n.op in _VARIABLES for n in graph.node)
+    program.frozen = not program.stateful
     if options.signature is not None:
         program.metadata["signature"] = options.signature
     needed = _reached(graph, [text.partition(":")[0] for text in fetches])

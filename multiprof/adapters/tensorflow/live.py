@@ -9,7 +9,6 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.python.client.session import BaseSession
 from tensorflow.python.eager import context
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
-from tensorflow.python.framework import func_graph
 from tensorflow.python.framework.tensor import TensorSpec as TFSpec
 from tensorflow.python.trackable.autotrackable import AutoTrackable
 from tensorflow.types.experimental import ConcreteFunction
@@ -115,10 +114,11 @@ def _traced(model: Any, target: Any, args: Any, kwargs: Any) -> Program:
 
 def _line(error: BaseException) -> str:
     """The last line of a message that says what went wrong, not where."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = str(error).split(" for '{{node")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
         if not line.startswith(("Call arguments", "Arguments received", "•", "File ")):
-            return line[:300]
+            return line[-300:]
     return type(error).__name__
 
 
@@ -167,7 +167,7 @@ def of_concrete(concrete: Any, name: str, *, module: Any = None, named: bool = F
             program.captured[internal.op.name] = TensorSpec(shape, dtype_name(external.dtype), internal.op.name)
     mine = {id(v.handle) for v in map(_plain, extra) if hasattr(v, "handle")}
     program.declared = [_variable(v) for key, v in variables.items() if key in mine and key not in known]
-    program.frozen = not known and not program.declared
+    program.stateful = bool(known or program.declared)
     return program
 
 

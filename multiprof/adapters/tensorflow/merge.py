@@ -16,7 +16,9 @@ _HOSTS = frozenset(("conv", "conv_transpose", "linear"))
 _SAME = frozenset(("reshape", "expand", "cast", "identity"))
 
 
-def merge(layers: list[Layer], biases: Iterable[Layer], outputs: Iterable[TensorSpec], weights: set[str]) -> list[Layer]:
+def merge(
+    layers: list[Layer], biases: Iterable[Layer], outputs: Iterable[TensorSpec], weights: set[str]
+) -> list[Layer]:
     """The layers with biases and norms put together."""
     net = _Net(layers, {spec.name for spec in outputs}, weights)
     for layer in biases:

@@ -39,7 +39,7 @@ class Program:
     ``fetches`` maps names of results to tensors of the graph. ``captured`` says what placeholders stand for that no
     caller feeds: variables and constant tensors of a live function. ``variables`` tells what is known of the graph's
     own variables, by the name of their node. ``declared`` are variables of the model beyond those. In a ``frozen``
-    graph constants hold the learned weights.
+    graph constants hold the learned weights; in a ``stateful`` program variables do.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Program:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     declared: list[Variable] = field(default_factory=list)
     frozen: bool = False
+    stateful: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 

@@ -74,12 +74,12 @@ class _Reading:
             outputs.append(walker.tensor(value, f"{program.name}: result {name}"))
         writer.layers = merge(writer.layers, walker.biases, outputs, walker.weights)
         metadata: dict[str, Any] = {
-            "rung": "graph", "framework_version": f"TensorFlow {tf.__version__}", **program.metadata
+            "rung": "graph", "framework_version": tf.__version__, **program.metadata
         }  # fmt: skip
         if self.bound.dims:
             metadata["dims"] = self.bound.dims
         graph = writer.graph(inputs, outputs, **metadata)
-        if not program.frozen:
+        if program.stateful:
             self._keep_constants(graph)
         return graph
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tensorflow.python.framework import tensor_util
@@ -22,6 +22,7 @@ class Counting:
     condition: Body
     body: Body
     initial: Sequence[Value]
+    made: Mapping[str, Mapping[str, list[Value]]] = field(default_factory=dict)  # body -> what its nodes made
 
     def start(self, body: Body, ref: Ref) -> tuple[int, Any] | None:
         """The part of the state that an argument is, and the number it starts from."""
@@ -31,11 +32,19 @@ class Counting:
         const = self.initial[place].const
         return place, None if const is None or const.size != 1 else const.item()
 
+    def _made(self, body: Body, ref: Ref) -> Any:
+        """A number that is the same whatever the state is: it was followed while the body was walked."""
+        values = self.made.get(body.name, {}).get(ref.node)
+        if values is None or ref.number >= len(values):
+            return literal(body.nodes[ref.node])
+        const = values[ref.number].const
+        return None if const is None or const.size != 1 else const.item()
+
     def number(self, body: Body, ref: Ref) -> Any:
         """A number that is the same in every trip, or ``None``."""
         ref = behind(body, ref)
         if ref.node in body.nodes:
-            return literal(body.nodes[ref.node])
+            return self._made(body, ref)
         found = self.start(body, ref)
         if found is None:
             return None
@@ -115,9 +124,11 @@ def mirrored(op: str) -> str:
     return op.replace("Less", "Greater") if op.startswith("Less") else op.replace("Greater", "Less")
 
 
-def count(op: str, start: Any, end: Any, by: Any) -> int | None:
+def count(op: str, start: object, end: object, by: object) -> int | None:
     """Trips of ``while start < end: start += by``, with whole numbers."""
-    if not all(isinstance(n, int) for n in (start, end, by)) or not by or op.startswith("Less") != (by > 0):
+    if not (isinstance(start, int) and isinstance(end, int) and isinstance(by, int)):
+        return None
+    if not by or op.startswith("Less") != (by > 0):
         return None
     distance = (end - start) * (1 if by > 0 else -1) + op.endswith("Equal")
     return max(0, -(-distance // abs(by)))

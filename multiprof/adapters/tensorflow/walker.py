@@ -21,7 +21,7 @@ from multiprof.adapters.tensorflow.scratch import Scratch, op_def
 from multiprof.adapters.tensorflow.table import RULES, STRUCTURE
 from multiprof.adapters.tensorflow.values import Elements, Value, shape_of
 from multiprof.errors import ModelError
-from multiprof.ir import BUFFER, CONSTANT, INTEGER_DTYPES, PARAMETER, Layer, Quant, TensorSpec
+from multiprof.ir import BITS, BUFFER, CONSTANT, INTEGER_DTYPES, PARAMETER, Layer, Quant, TensorSpec
 
 MAX_DEPTH = 48  # calls inside calls; each takes several of Python's own
 MAX_NODES = 3_000_000  # nodes walked, a function's at every call of it
@@ -84,7 +84,7 @@ class Walker:
         spec = TensorSpec(shape_of(value.flat), dtype_name(value.flat.dtype), name)
         if is_quantised(value.flat.dtype):
             spec.quant = Quant((), ())
-        self.writer.declare(spec, None if self.frozen and spec.dtype != "string" else CONSTANT, source=value.name)
+        self.writer.declare(spec, None if self.frozen and spec.dtype in BITS else CONSTANT, source=value.name)
         self.weights.add(name)
         value.spec = spec
         return spec
@@ -148,8 +148,15 @@ class Walker:
             known = self._bodies[name] = of_function(self.functions[name], self.writer.name)
         return known
 
-    def call(self, body: Body, prefix: str, arguments: Sequence[Value], where: str) -> list[Value]:
-        """Walk a function with these arguments; returns what its results stand for."""
+    def call(
+        self,
+        body: Body,
+        prefix: str,
+        arguments: Sequence[Value],
+        where: str,
+        made: dict[str, Mapping[str, list[Value]]] | None = None,
+    ) -> list[Value]:
+        """Walk a function with these arguments; returns what its results stand for, ``made`` gets what its nodes do."""
         signature = self.functions[body.name].signature
         given: dict[str, list[Value]] = {}
         rest = list(arguments)
@@ -161,6 +168,8 @@ class Walker:
         frame = Frame(body, prefix, given)
         refs = [parse(text) for text in body.results]
         self.run(frame, [ref.node for ref in refs])
+        if made is not None:
+            made[body.name] = frame.made
         return [self.read(frame, ref) for ref in refs]
 
     def run(self, frame: Frame, wanted: Sequence[str]) -> None:
@@ -224,7 +233,7 @@ class Walker:
         try:
             node.outputs = list(self.scratch.operation(node.proto, [value.flat for value in node.inputs]).outputs)
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise node.fail(_short(error)) from None
+            raise node.fail(short(error)) from None
         if not node.outputs:
             return []
         rule = RULES.get(node.op)
@@ -259,7 +268,9 @@ class Walker:
             node.outputs.append(self.scratch.placeholder(dtype, shape and tf.TensorShape(shape)))
         if node.op not in self._unknown:
             self._unknown.add(node.op)
-            self.writer.warnings.append(f"{node.op} is no operation of TensorFlow: what it makes, and costs, is unknown")
+            self.writer.warnings.append(
+                f"{node.op} is no operation of TensorFlow: what it makes, and costs, is unknown"
+            )
         node.foreign()
         return [node.bound[number] for number in range(len(node.outputs))]
 
@@ -305,7 +316,7 @@ class Walker:
                 array = tensor_util.MakeNdarray(tensor)
                 return Value(self.scratch.constant(array, dtype), const=array, name=node.name)
             except (ValueError, TypeError) as error:
-                raise node.fail(_short(error)) from None
+                raise node.fail(short(error)) from None
         return Value(self.scratch.placeholder(dtype, dims), name=node.name)
 
     def elements(self, node: Node, flat: Any, made: Elements) -> Value:
@@ -322,10 +333,10 @@ def _count(argument: Any, attrs: Any) -> int:
     return 1
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     """TensorFlow's message without the part that repeats the whole operation."""
     text = str(getattr(error, "message", None) or error).split(" for '{{node")[0]
     return " ".join(text.split())[:300]
 
 
-__all__ = ["MAX_DEPTH", "Frame", "Walker"]
+__all__ = ["MAX_DEPTH", "Frame", "Walker", "short"]

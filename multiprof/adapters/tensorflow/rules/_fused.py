@@ -40,7 +40,11 @@ class Fused:
                 node.layer("add", {"x0": x, "x1": self._next()}, y, piece="add")
             elif name == "FusedBatchNorm":
                 operands = {role: self._next() for role in ("weight", "bias", "mean", "var")}
-                attrs = {"eps": node.attr("epsilon", 1e-4), "channels": operands["weight"].shape[0], "batch_stats": False}
+                attrs = {
+                    "eps": node.attr("epsilon", 1e-4),
+                    "channels": operands["weight"].shape[0],
+                    "batch_stats": False,
+                }
                 node.layer("batch_norm", {"x": x, **operands}, y, attrs, piece="batch_norm")
             else:
                 op = ACTIVATIONS[name]

@@ -97,7 +97,7 @@ def _deconvolve(node: Node, x: TensorSpec, weight: TensorSpec, depthwise: bool) 
     sizes = axes.sizes(x.shape)
     if pairs is not None and None not in (*sizes, *out):
         attrs["output_padding"] = tuple(
-            m - ((n - 1) * s - sum(p) + d * (k - 1) + 1)  # type: ignore[operator]  # no None is left
+            m - ((n - 1) * s - sum(p) + d * (k - 1) + 1)
             for n, m, k, s, d, p in zip(sizes, out, kernel, stride, dilation, pairs, strict=True)
         )
     node.layer("conv_transpose", {"x": x, "weight": weight}, y, attrs)
@@ -117,5 +117,5 @@ def deconvolve_v2(node: Node) -> None:
 
 @rule("Dilation2D")
 def dilation(node: Node) -> Any:
-    """Grey-scale morphology: a sum and a maximum where a convolution has a product and a sum; it has no canonical op."""
+    """Grey-scale morphology, a sum and a maximum where a convolution has a product and a sum, has no canonical op."""
     return NotImplemented

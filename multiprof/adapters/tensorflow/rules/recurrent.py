@@ -36,7 +36,7 @@ def cudnn(node: Node) -> Any:
     last_h: list[TensorSpec] = []
     last_c: list[TensorSpec] = []
     for level in range(stack):
-        parts = []
+        both_ways = []
         for number in range(directions):
             name = f"layer_{level}" + ("_reverse" if number else "")
             whole = level == stack - 1 and directions == 1
@@ -67,17 +67,20 @@ def cudnn(node: Node) -> Any:
             else:
                 attrs["nonlinearity"] = mode.rpartition("_")[2]
             node.layer(op, operands, outputs, attrs, piece=name if stack * directions > 1 else "")
-            parts.append(y)
+            both_ways.append(y)
         if both:
             joined = node.y(0) if level == stack - 1 else node.between((*x.shape[:2], 2 * hidden))
-            node.layer("concat", {"x0": parts[0], "x1": parts[1]}, joined, {"axis": 2}, piece=f"layer_{level}_both")
+            node.layer(
+                "concat", {"x0": both_ways[0], "x1": both_ways[1]}, joined, {"axis": 2}, piece=f"layer_{level}_both"
+            )
             x = joined
         else:
-            x = parts[0]
+            x = both_ways[0]
         width = hidden * directions
     for number, states in ((1, last_h), (2, last_c)):
         if states:
-            node.layer("concat", {f"x{i}": s for i, s in enumerate(states)}, node.y(number), {"axis": 0}, piece=f"state_{number}")
+            parts = {f"x{i}": s for i, s in enumerate(states)}
+            node.layer("concat", parts, node.y(number), {"axis": 0}, piece=f"state_{number}")
         else:
             node.layer("fill", {}, node.y(number), {"value": 0}, piece=f"state_{number}")
     for number in range(3, len(node.outputs)):

@@ -63,7 +63,9 @@ def top_k(node: Node) -> None:
     if k is None:
         k = node.y().shape[-1]
     largest = bool(node.attr("is_max_k", True))
-    attrs = {"axis": x.rank - 1, "k": k, "n": x.shape[-1], "sorted": bool(node.attr("sorted", True)), "largest": largest}
+    attrs = {
+        "axis": x.rank - 1, "k": k, "n": x.shape[-1], "sorted": bool(node.attr("sorted", True)), "largest": largest,
+    }  # fmt: skip
     node.layer("topk", {"x": x}, {"y": node.y(0), "indices": node.y(1)}, attrs)
 
 
