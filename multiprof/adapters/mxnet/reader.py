@@ -26,10 +26,10 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Tr
     inference = Inference(found, str(path))
     beside = params.find(path)
     stored = _matched(params.load(beside), inference) if beside is not None else _Stored()
-    needed = _needed(inference)
     learned = {name for name, variable in inference.variables.items() if name in stored.known or variable.learned}
     bound = _bind(inference, learned, inputs, options, path.name)
     _infer(inference, stored, bound)
+    needed = _needed(inference)
     _complain(inference, needed, learned, stored)
     writer = GraphWriter(path.name.removesuffix(".json").removesuffix("-symbol"), "mxnet")
     to = Writing(writer, inference)

@@ -31,6 +31,13 @@ def _args(no_bias: bool, *before: str) -> Any:
 # -- convolution ------------------------------------------------------------------------------------------------------
 
 
+def expect_bias(call: Call, size: int) -> None:
+    """The bias, where there is one, has one value for each filter or unit."""
+    at = call.index("bias")
+    if at is not None:
+        call.expect(at, (size,))
+
+
 def infer_convolution(call: Call) -> None:
     """weight is (C_o, C_i/G, k …), or (C_o, k …, C_i/G) where the channels come last.
 
@@ -48,7 +55,7 @@ def infer_convolution(call: Call) -> None:
         call.expect(0, w.join(None, times(weight[-1] if w.last else weight[1], groups), (None,) * w.rank))
     batch, channels, spatial = split(w, call.shape(0))
     call.expect(at, w.join(filters, over(call, channels, groups, "channels"), w.kernel))
-    call.expect(at + 1, (filters,))
+    expect_bias(call, filters)
     made = tuple(
         window_output(n, k, s, (p, p), d, where=call.where)
         for n, k, s, p, d in zip(spatial, w.kernel, w.stride, w.pad, w.dilate, strict=True)
@@ -130,7 +137,7 @@ def infer_deconvolution(call: Call) -> None:
     batch, channels, spatial = split(w, call.shape(0))
     over(call, channels, groups, "channels")
     call.expect(1, w.join(channels, over(call, filters, groups, "filters"), w.kernel))
-    call.expect(2, (filters,))
+    expect_bias(call, filters)
     made = _target(call, w)
     if made is None:
         borders = _borders(call, w, spatial) or ()

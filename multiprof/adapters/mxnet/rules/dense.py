@@ -6,6 +6,7 @@ from typing import Any
 
 from multiprof.adapters._common.shapes import matmul_output, numel
 from multiprof.adapters.mxnet.call import Call
+from multiprof.adapters.mxnet.rules.convolution import expect_bias
 from multiprof.adapters.mxnet.table import Args, Rule, Rules
 from multiprof.adapters.mxnet.writing import OVER_FIRST, SAME_MEMORY, Writing
 from multiprof.ir import Shape, TensorSpec
@@ -40,7 +41,7 @@ def infer_fully_connected(call: Call) -> None:
         if result is not None:
             call.expect(0, (result[0], *shape[1:]) if flatten else (*result[:-1], shape[-1]))
     call.expect(1, (hidden, features))
-    call.expect(2, (hidden,))
+    expect_bias(call, hidden)
 
 
 def write_fully_connected(call: Call, to: Writing) -> None:
