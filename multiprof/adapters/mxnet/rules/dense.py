@@ -40,6 +40,8 @@ def infer_fully_connected(call: Call) -> None:
         result = call.result()
         if result is not None:
             call.expect(0, (result[0], *shape[1:]) if flatten else (*result[:-1], shape[-1]))
+    elif flatten:
+        call.give((None, hidden))
     call.expect(1, (hidden, features))
     expect_bias(call, hidden)
 
