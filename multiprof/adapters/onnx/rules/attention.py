@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from multiprof.adapters.onnx.node import Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, copies, divided, float_attr, int_attr
+from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
+from multiprof.adapters.onnx.rules._common import Operand, copies, divided, float_attr, int_attr, ranked
 from multiprof.errors import ModelError
-from multiprof.ir import TensorSpec
+from multiprof.ir import Shape, TensorSpec
 
 
 def sizes(
@@ -65,16 +66,26 @@ def join_past(
     return whole
 
 
-def attention(node: Node) -> None:
-    """Queries (N, heads, L, D) or (N, L, heads·D), and so the keys and values; opset 23 and later.
+@dataclass(slots=True)
+class _Sizes:
+    """What queries, keys, values and the cache of an Attention node measure."""
 
-    With a cache the keys and values before stand in front. The fourth result, the scores, is a result of the layer.
-    Opset 23 and 24 align a causal mask at the top left where there is no cache.
-    """
-    q, k, v = node.need(0), node.need(1), node.need(2)
+    batch: int | None
+    heads: int | None
+    kv_heads: int | None
+    q_len: int | None
+    past: int | None
+    kv_len: int | None
+    qk_dim: int | None
+    v_dim: int | None
+
+
+def _measured(node: Node) -> _Sizes:
+    q, k, v, past_k = node.need(0), node.need(1), node.need(2), node.input(4)
     if not q.rank == k.rank == v.rank or q.rank not in (3, 4):
         raise ModelError(f"{node.where}: q {q.shape}, k {k.shape} and v {v.shape} of rank 3 or 4 alike")
-    past_k, past_v = node.input(4), node.input(5)
+    heads: int | None
+    kv_heads: int | None
     if q.rank == 4:
         batch, heads, q_len, qk_dim = q.shape
         kv_heads, kv_new = k.shape[1:3]
@@ -88,18 +99,42 @@ def attention(node: Node) -> None:
         kv_new = k.shape[1]
     past = 0 if past_k is None else past_k.shape[2] if past_k.rank == 4 else None
     kv_len = None if kv_new is None or past is None else kv_new + past
-    whole_k = _cached(node, k, past_k, 1, (batch, kv_heads, kv_len, qk_dim), "past_key")
-    whole_v = _cached(node, v, past_v, 2, (batch, kv_heads, kv_len, v_dim), "past_value")
+    return _Sizes(batch, heads, kv_heads, q_len, past, kv_len, qk_dim, v_dim)
+
+
+def infer(node: Node) -> list[tuple[Shape, str] | None]:
+    """The result, the caches and the scores; onnx's own inference leaves out the caches where none is given."""
+    s = _measured(node)
+    dtype = node.need(0).dtype
+    if node.need(0).rank == 4:
+        y: Shape = (s.batch, s.heads, s.q_len, s.v_dim)
+    else:
+        y = (s.batch, s.q_len, None if s.heads is None or s.v_dim is None else s.heads * s.v_dim)
+    keys, values = (s.batch, s.kv_heads, s.kv_len, s.qk_dim), (s.batch, s.kv_heads, s.kv_len, s.v_dim)
+    scores = (s.batch, s.heads, s.q_len, s.kv_len)
+    return [(y, dtype), (keys, node.need(1).dtype), (values, node.need(2).dtype), (scores, dtype)]
+
+
+def attention(node: Node) -> None:
+    """Queries (N, heads, L, D) or (N, L, heads·D), and so the keys and values; opset 23 and later.
+
+    With a cache the keys and values before stand in front. The fourth result, the scores, is a result of the layer.
+    Opset 23 and 24 align a causal mask at the top left where there is no cache.
+    """
+    s = _measured(node)
+    shape = (s.batch, s.kv_heads, s.kv_len)
+    whole_k = _cached(node, node.need(1), node.input(4), 1, (*shape, s.qk_dim), "past_key")
+    whole_v = _cached(node, node.need(2), node.input(5), 2, (*shape, s.v_dim), "past_value")
     causal = bool(int_attr(node, "is_causal", 0))
     given = float_attr(node, "scale", 0.0) if "scale" in node.attrs else None
-    top_left = q_len == kv_len or (node.version < 25 and past == 0)
-    attrs = sizes(batch, heads, kv_heads, q_len, kv_len, qk_dim, v_dim) | score_attrs(
-        qk_dim, given, causal, square=top_left, softcap=float_attr(node, "softcap", 0.0)
+    top_left = s.q_len == s.kv_len or (node.version < 25 and s.past == 0)
+    attrs = sizes(s.batch, s.heads, s.kv_heads, s.q_len, s.kv_len, s.qk_dim, s.v_dim) | score_attrs(
+        s.qk_dim, given, causal, square=top_left, softcap=float_attr(node, "softcap", 0.0)
     )
     for name in ("left_window_size", "right_window_size"):
         if int_attr(node, name, -1) >= 0:
             attrs[name] = int_attr(node, name, -1)
-    operands = {"q": q, "k": whole_k, "v": whole_v, "mask": node.input(3)}
+    operands = {"q": node.need(0), "k": whole_k, "v": whole_v, "mask": node.input(3)}
     node.layer("attention", operands, {"y": node.y, "weights": node.output(3)}, attrs)
 
 
@@ -159,3 +194,4 @@ RULES: dict[str, Rule] = {
     "Attention": attention,
     "RotaryEmbedding": rotary_embedding,
 }
+INFER: dict[tuple[str, str], Infer] = ranked({("", "Attention"): infer})

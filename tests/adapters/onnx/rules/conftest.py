@@ -58,7 +58,7 @@ class One:
         self.model = helper.make_model(graph, opset_imports=imports, ir_version=10)
         self.given = given
         self.outputs = [name for name in outputs if name]
-        self.path = folder / "one.onnx"
+        self.path = folder / f"one_{len(list(folder.iterdir()))}.onnx"
         self.path.write_bytes(self.model.SerializeToString())
 
     @property

@@ -139,7 +139,9 @@ def test_fused_matmul_multiplies_what_its_flags_say(one: One, flags: tuple[int, 
     if weight:
         np.testing.assert_allclose(by_equation(model.layer, operands), y, rtol=1e-4)
     else:
-        assert model.ops == ["transpose"] * sum(bool(last or batch) for last, batch in ((last_a, batch_a), (last_b, batch_b))) + ["matmul"]
+        assert model.ops == ["transpose"] * sum(
+            bool(last or batch) for last, batch in ((last_a, batch_a), (last_b, batch_b))
+        ) + ["matmul"]
 
 
 def test_what_is_fused_to_a_product_costs_what_it_costs_apart(one: One) -> None:
@@ -198,7 +200,9 @@ def test_an_einstein_sum_of_two(one: One, equation: str, a: Any, b: Any, weight:
     assert model.report.macs == counted(equation, a, b)
     assert model.shapes() == model.executed()
     if weight:
-        np.testing.assert_allclose(by_equation(model.layer, operands), np.einsum(equation, *operands.values()), rtol=1e-5)
+        np.testing.assert_allclose(
+            by_equation(model.layer, operands), np.einsum(equation, *operands.values()), rtol=1e-5
+        )
 
 
 def test_a_long_sum_is_taken_from_left_to_right(one: One) -> None:
