@@ -120,6 +120,10 @@ def _tile(node: Node, x: Sequence[Array]) -> Array | None:
     return np.tile(x[0], _whole(x[1])) if x[0].size * np.prod(x[1], dtype=object) <= MAX_ELEMENTS else None
 
 
+def _broadcast_args(node: Node, x: Sequence[Array]) -> Array:
+    return np.asarray(np.broadcast_shapes(tuple(_whole(x[0])), tuple(_whole(x[1]))), x[0].dtype)
+
+
 FOLDERS: dict[str, Folder] = {
     **dict.fromkeys(("Add", "AddV2"), _plain(np.add)),
     **dict.fromkeys(("Concat",), lambda node, x: np.concatenate(x[1:], axis=int(x[0]))),
@@ -129,7 +133,7 @@ FOLDERS: dict[str, Folder] = {
     "Abs": _plain(np.abs),
     "All": _reduction(np.all),
     "Any": _reduction(np.any),
-    "BroadcastArgs": lambda node, x: np.asarray(np.broadcast_shapes(tuple(_whole(x[0])), tuple(_whole(x[1]))), x[0].dtype),
+    "BroadcastArgs": _broadcast_args,
     "BroadcastTo": lambda node, x: np.broadcast_to(x[0], _whole(x[1])) if _sized(x[1]) else None,
     "Cast": _cast,
     "Ceil": _plain(np.ceil),

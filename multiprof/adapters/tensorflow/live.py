@@ -68,12 +68,11 @@ def _shape(shape: Any) -> tuple[int | None, ...] | None:
 def _of_callable(model: Any, inputs: Inputs | None) -> tuple[Program, Inputs | None]:
     """A tf.function, a module or a plain callable: traced for the caller's shapes."""
     target = model
-    if isinstance(model, (tf.Module, AutoTrackable)) and not callable(model):
+    if isinstance(model, AutoTrackable) and not callable(model):
         raise ModelError(f"{name_of(model)} has no __call__: give one of its functions")
     if isinstance(model, tf.Module):
-        target = getattr(type(model), "__call__", None)
-        bound = getattr(model, "__call__", None)  # noqa: B004  # the method itself is wanted, it may be a tf.function
-        target = bound if isinstance(bound, polymorphic_function.Function) else model
+        method = model.__call__  # it may be a tf.function
+        target = method if isinstance(method, polymorphic_function.Function) else model
     if isinstance(target, polymorphic_function.Function):
         function, signature = target, target.input_signature
     else:

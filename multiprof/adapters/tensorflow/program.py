@@ -23,7 +23,7 @@ class Feed:
 
 @dataclass(slots=True)
 class Variable:
-    """A variable: ``trainable`` is ``None`` where nothing says; ``shape`` is ``None`` where not even its rank is known."""
+    """A variable: ``trainable`` is ``None`` where nothing says, ``shape`` where not even its rank is known."""
 
     name: str
     shape: tuple[int | None, ...] | None
