@@ -31,8 +31,8 @@ SCALARS = {
 }
 
 # Elements decoded from one file at most, a table counted as several for what it takes in memory. A model of 100,000
-# operators takes 10 million; tables and vectors may be shared, so that the size of the file is no bound.
-MAX_READ = 24_000_000
+# operators takes 8 million; tables and vectors may be shared, so that the size of the file is no bound.
+MAX_READ = 10_000_000
 COST_OF_TABLE = 12
 # Elements of one vector that is decoded whole, and bytes of one string
 MAX_VECTOR = 8_000_000

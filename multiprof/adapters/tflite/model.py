@@ -33,8 +33,8 @@ VERSION = 3
 # most; block tables of padding and slices of position tables are larger.
 MAX_NUMBERS = 4096
 # Real files have below 100,000 of each.
-MAX_OPERATORS = 400_000
-MAX_TENSORS = 2_000_000
+MAX_OPERATORS = 150_000
+MAX_TENSORS = 400_000
 MAX_SUBGRAPHS = 20_000
 # The widths of vectors of numbers by element type; half floats and sub-byte integers are not used for shapes.
 _KINDS = {

@@ -17,7 +17,7 @@ from multiprof.ir import BUFFER, CONSTANT, Layer, Shape, TensorSpec
 # Subgraphs that call one another: real ones are at most a few deep.
 MAX_DEPTH = 40
 # Operators walked and subgraphs entered, again for every call: subgraphs that call one another several times multiply.
-MAX_WALKED = 400_000
+MAX_WALKED = 150_000
 MAX_ENTERED = 10_000
 # Sizes have 64 bits: a larger number is none, and a file may square one again and again.
 LARGEST = 1 << 63

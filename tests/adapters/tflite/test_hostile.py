@@ -269,31 +269,26 @@ def test_ten_million_operators_in_bounded_memory(tmp_path: Path) -> None:
         "except multiprof.MultiprofError as error:\n    print(error)\n"
     )
     count = 10_000_000
-    operator, at_operator = table([struct.pack("<I", 0)])
-    graph, at_graph = table([struct.pack("<I", 0)] * 4)
-    opcode, at_opcode = table([struct.pack("<I", 0)])
-    header = struct.pack("<I", 0) + b"TFL3"
     root, at_root = table([struct.pack("<I", 3)] + [struct.pack("<I", 0)] * 4)
-    parts = [header, root, opcode, graph, operator]
-    starts = [sum(len(p) for p in parts[:i]) for i in range(len(parts))]
-    here = {
-        "root": starts[1] + at_root, "opcode": starts[2] + at_opcode, "graph": starts[3] + at_graph,
-        "operator": starts[4] + at_operator,
-    }  # fmt: skip
-    vectors = sum(len(p) for p in parts)
+    opcode, at_opcode = table([struct.pack("<I", 0)])
+    graph, at_graph = table([struct.pack("<I", 0)] * 4)
+    # offsets lead forward: the vectors of operator codes and of subgraphs, the tables they name, an empty vector
+    parts = [b"\0\0\0\0TFL3", root, struct.pack("<4I", 1, 0, 1, 0), opcode, graph, struct.pack("<I", 0)]
+    _, first, vectors, third, fourth, empty = (sum(len(p) for p in parts[:i]) for i in range(6))
     data = bytearray(b"".join(parts))
-    data[0:4] = struct.pack("<I", here["root"])
-    opcodes, graphs, empty, operators = vectors, vectors + 8, vectors + 16, vectors + 20
+    operators = len(data)
 
     def point(position: int, target: int) -> None:
-        data[position : position + 4] = struct.pack("<I", (target - position) & 0xFFFFFFFF)
+        data[position : position + 4] = struct.pack("<I", target - position)
 
-    for slot, target in ((1, opcodes), (2, graphs), (3, empty), (4, empty)):
-        point(here["root"] + 4 + 4 * slot, target)
+    point(0, first + at_root)
+    for slot, target in ((1, vectors), (2, vectors + 8), (3, empty), (4, empty)):
+        point(first + at_root + 4 + 4 * slot, target)
+    point(vectors + 4, third + at_opcode)
+    point(vectors + 12, fourth + at_graph)
     for slot, target in ((0, empty), (1, empty), (2, empty), (3, operators)):
-        point(here["graph"] + 4 + 4 * slot, target)
-    # offsets are unsigned: they wrap in no reader of ours, so the vectors of tables point before themselves in vain
-    data += struct.pack("<II", 1, 0) + struct.pack("<II", 1, 0) + struct.pack("<I", 0) + struct.pack("<I", count)
+        point(fourth + at_graph + 4 + 4 * slot, target)
+    data += struct.pack("<I", count)
     path = tmp_path / "many.tflite"
     with path.open("wb") as stream:
         stream.write(data)
@@ -303,7 +298,7 @@ def test_ten_million_operators_in_bounded_memory(tmp_path: Path) -> None:
         [sys.executable, "-c", code, path], cwd=REAL.parents[1], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "many.tflite" in done.stdout
+    assert "many.tflite: subgraph 0: 10000000 tables of the kind 'operator'" in done.stdout
     assert time.monotonic() - begin < 10 * SLOW
 
 
