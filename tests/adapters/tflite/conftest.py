@@ -236,8 +236,8 @@ def case() -> Callable[[ModelBuilder | Path], Case]:
 
 @pytest.fixture
 def one(build: ModelBuilder, case: Callable[..., Case], options: Callable[..., Any]) -> Callable[..., Case]:
-    """A file of one operator. An operand is a shape (an input), ``(dtype, shape)``, ``("state", shape)``, an array, or None; outputs are
-    element types, declared as scalars: their shapes have to follow from the operands."""
+    """A file of one operator. An operand is a shape (an input), ``(dtype, shape)``, ``("state", shape)``, an array or
+    None; outputs are element types, declared as scalars: their shapes have to follow from the operands."""
 
     def make(
         code: str, operands: Sequence[Any], outputs: Sequence[str] = ("float32",), opts: str = "", **fields: Any
