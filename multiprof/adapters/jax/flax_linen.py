@@ -39,7 +39,7 @@ def linen_program(module: Any, inputs: Inputs) -> Program:
         variables = kwargs.pop("variables")
     else:
         variables = None
-    notes = set_inference(type(module).__call__, kwargs, len(args))
+    notes = set_inference(module, kwargs, len(args))
     call = arguments(module.__call__, args, kwargs)
     if variables is None:
         variables = _initialised(module, call)
@@ -54,16 +54,16 @@ def linen_program(module: Any, inputs: Inputs) -> Program:
     return program
 
 
-def set_inference(call: Any, kwargs: dict[str, Any], positional: int) -> list[str]:
-    """Set the switches that the caller left open to inference; a note for each that would be another."""
+def set_inference(module: Any, kwargs: dict[str, Any], positional: int) -> list[str]:
+    """Set the switches that caller and module left open to inference; a note for each that would be another."""
     notes = []
     try:
-        parameters = list(inspect.signature(call).parameters.values())
+        parameters = list(inspect.signature(type(module).__call__).parameters.values())
     except (TypeError, ValueError):
         return []
     for place, parameter in enumerate(parameters):
         name = parameter.name
-        given = name in kwargs or place <= positional  # the first parameter is self
+        given = name in kwargs or place <= positional or getattr(module, name, None) is not None  # 0 is self
         if name in INFERENCE and not given:
             wanted = INFERENCE[name]
             kwargs[name] = wanted

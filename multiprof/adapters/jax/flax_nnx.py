@@ -29,7 +29,7 @@ def nnx_program(module: Any, inputs: Inputs) -> Program:
     structure, state = nnx.split(module)
     variables = list(nnx.to_flat_state(state))
     kwargs = dict(inputs.kwargs)
-    notes = set_inference(type(module).__call__, kwargs, len(inputs.args))
+    notes = set_inference(module, kwargs, len(inputs.args))
     call = build(type(module).__name__, lambda *args, **kw: (args, kw), arguments(module.__call__, inputs.args, kwargs))
     for leaf in call.leaves:
         leaf.kind = INPUT

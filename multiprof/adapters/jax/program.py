@@ -5,8 +5,8 @@ the arguments bound by ``functools.partial`` or `jax.tree_util.Partial`, the lea
 of a Flax module. Of the arguments given, these are parameters too: one called ``params``, ``parameters``, ``weights``
 or ``variables``; a mapping with a key ``params``, which is a set of Flax's collections (``params`` are parameters,
 every other collection holds buffers); and, where there is none of those, a first argument that is a dict or a nested
-container of arrays with more arguments after it (a note says that it was taken so). One called ``batch_stats`` holds
-buffers. Everything else is an input. Integers and bools are constants, and so are scalars that nothing declares as
+container of arrays with more arguments after it (a note says that it was taken so). One called ``batch_stats`` (or
+``non_trainable_variables``) holds buffers. Everything else is an input. Integers and bools are constants, and so are scalars that nothing declares as
 learned.
 """
 
@@ -26,8 +26,9 @@ from multiprof.ir import BUFFER, CONSTANT, INTEGER_DTYPES, PARAMETER, TensorSpec
 
 INPUT = "input"
 
-_PARAMETERS = frozenset(("params", "parameters", "weights", "variables"))
-_BUFFERS = frozenset(("batch_stats", "running_stats"))
+# The last of each are those of Keras's stateless_call.
+_PARAMETERS = frozenset(("params", "parameters", "weights", "variables", "trainable_variables"))
+_BUFFERS = frozenset(("batch_stats", "running_stats", "non_trainable_variables"))
 # Names under which a first argument is data, however it is nested.
 _DATA = frozenset(("batch", "data", "inputs", "features", "example", "examples", "x", "xs", "carry", "state"))
 

@@ -21,10 +21,10 @@ def merge_bias(net: Net, i: int) -> bool:
             continue
         shaped = last.inputs[bias_role]
         bias, views = net.behind(shaped, last)
-        if net.learned(bias) and _along_features(host, shaped, bias):
+        made = net.made(bias, last, "cast")  # parameters of float32 in a network of narrower floats
+        if net.learned(bias if made is None else made.x) and _along_features(host, shaped, bias):
             inputs = {**host.inputs, "bias": bias}
-            made = replace(host, inputs=inputs, outputs=dict(last.outputs))
-            net.put(last, made, [host, *views])
+            net.put(last, replace(host, inputs=inputs, outputs=dict(last.outputs)), [host, *views])
             return True
     return False
 

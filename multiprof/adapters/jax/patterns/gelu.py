@@ -13,11 +13,10 @@ def merge_gelu(net: Net, i: int) -> bool:
     assert last is not None
     if "x1" not in last.inputs:
         return False
-    for left, right in ((last.inputs["x0"], last.inputs["x1"]), (last.inputs["x1"], last.inputs["x0"])):
-        for steps, approximate in (
-            (_by_tanh(net, left, right, last), "tanh"),
-            (_by_erf(net, left, right, last), "none"),
-        ):
+    a, b = last.inputs["x0"], last.inputs["x1"]
+    for approximate, spelled in (("tanh", _by_tanh), ("none", _by_erf)):
+        for left, right in ((a, b), (b, a)):
+            steps = spelled(net, left, right, last)
             if steps is not None:
                 x, gone = steps
                 net.replace(last, gone, "gelu", {"x": x}, {"approximate": approximate})

@@ -8,6 +8,8 @@ from typing import Any
 from multiprof.adapters._common.writer import GraphWriter
 from multiprof.ir import PARAMETER, Layer, TensorSpec
 
+_MOVES = ("reshape", "expand", "transpose", "cast")
+
 
 class Net:
     """Layers by place; a merged one leaves ``None`` behind."""
@@ -48,6 +50,15 @@ class Net:
             views.append(layer)
             spec = layer.x
 
+    def origin(self, spec: TensorSpec, *ops: str) -> TensorSpec:
+        """The tensor that ``spec`` was made of by ``ops`` alone, whoever else reads what is between."""
+        while spec.name in self.maker:
+            layer = self.layers[self.maker[spec.name]]
+            if layer is None or layer.op not in ops:
+                break
+            spec = layer.x
+        return spec
+
     def declared(self, spec: TensorSpec) -> bool:
         return spec.name in self.writer.parameters
 
@@ -67,11 +78,22 @@ class Net:
         self.put(last, made, gone)
 
     def put(self, last: Layer, made: Layer, gone: Iterable[Layer]) -> None:
-        for layer in (*gone, last):
+        """As `replace`, with a layer already made; views and casts that nobody reads any more go too."""
+        waiting = [*gone, last]
+        removed: list[Layer] = []
+        while waiting:
+            layer = waiting.pop()
             place = self.place(layer)
-            if self.layers[place] is not None:
-                self._read(layer, -1)
-                self.layers[place] = None
+            if self.layers[place] is None:
+                continue
+            self._read(layer, -1)
+            self.layers[place] = None
+            removed.append(layer)
+            for spec in layer.inputs.values():
+                makes = self.layers[self.maker[spec.name]] if spec.name in self.maker else None
+                unread = makes is not None and makes.op in _MOVES and not self.uses[spec.name]
+                if makes is not None and unread and all(used.name != spec.name for used in made.inputs.values()):
+                    waiting.append(makes)
         place = self.place(last)
         self.layers[place] = made
         self._read(made, 1)

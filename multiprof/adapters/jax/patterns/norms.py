@@ -1,9 +1,11 @@
-"""Normalisations spelled out: (x − mean)·(1/√(var + ε)·weight) + bias, as Flax writes them."""
+"""Normalisations spelled out: (x − mean)·r·weight + bias, r = 1/√(var + ε), as Flax writes them, and
+x·(r·weight) + (bias − mean·(r·weight)), as Keras does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from multiprof.adapters.jax.patterns.net import Net, scalar_of
@@ -31,7 +33,7 @@ def merge_norm(net: Net, i: int) -> bool:
         return False
     if last.op == "mul" and _bias_follows(net, i, last):
         return False
-    return any(_batch_norm(net, last, parts) or _layer_norm(net, last, parts) for parts in _parts(net, last))
+    return any(_batch_norm(net, last, parts) or _own_norm(net, last, parts) for parts in _parts(net, last))
 
 
 def _bias_follows(net: Net, i: int, last: Layer) -> bool:
@@ -65,6 +67,46 @@ def _parts(net: Net, last: Layer) -> Iterator[_Parts]:
             for parts in _products(net, core, [core, *views]):
                 parts.bias = bias
                 yield parts
+    for product, rest in _pairs(last):
+        core = net.made(product, last, "mul")
+        if core is not None and "x1" in core.inputs:
+            yield from _shifts(net, core, rest)
+
+
+def _shifts(net: Net, core: Layer, rest: TensorSpec) -> Iterator[_Parts]:
+    """x·s + (bias − mean·s), s = r·weight or r: ``core`` is x·s, ``rest`` what is added to it."""
+    rest, views = net.behind(rest, core)
+    gone = [core, *views]
+    bias: TensorSpec | None = None
+    moved = net.made(rest, core, "add")
+    if moved is not None and "x1" in moved.inputs:
+        offset, more = net.behind(moved.inputs["x1"], core)
+        if not net.declared(offset):
+            return
+        bias = offset
+        gone += [moved, *more]
+        rest = moved.inputs["x0"]
+    taken = net.made(rest, core, "mul")
+    if taken is None or "x1" not in taken.inputs:
+        return
+    for negative, scale in _pairs(taken):
+        opposite = net.made(negative, core, "neg")
+        for x, factor in _pairs(core):
+            common = net.origin(scale, "reshape", "expand")
+            if opposite is None or net.origin(factor, "reshape", "expand").name != common.name:
+                continue
+            mean, between = net.behind(opposite.x, core)
+            layers = [*gone, taken, opposite, *between]
+            product = net.made(common, core, "mul", uses=2)
+            if product is not None and "x1" in product.inputs:
+                root = _root(net, product.inputs["x0"], core)
+                weight, before = net.behind(product.inputs["x1"], core)
+                if root is not None and net.declared(weight):
+                    steps = [*layers, product, *before, *root[2]]
+                    yield _Parts(x, mean, root[0], root[1], weight, bias, steps)
+            root = _root(net, common, core, uses=2)
+            if root is not None:
+                yield _Parts(x, mean, root[0], root[1], None, bias, [*layers, *root[2]])
 
 
 def _products(net: Net, core: Layer, gone: list[Layer]) -> Iterator[_Parts]:
@@ -96,10 +138,10 @@ def _products(net: Net, core: Layer, gone: list[Layer]) -> Iterator[_Parts]:
             yield _Parts(x, mean, variance, eps, None, None, [*gone, *between, *centre])
 
 
-def _root(net: Net, spec: TensorSpec, by: Layer) -> tuple[TensorSpec, Any, list[Layer]] | None:
+def _root(net: Net, spec: TensorSpec, by: Layer, uses: int = 1) -> tuple[TensorSpec, Any, list[Layer]] | None:
     """1/√(variance + ε): the variance, ε and the layers between."""
     spec, views = net.behind(spec, by)
-    root = net.made(spec, by, "rsqrt")
+    root = net.made(spec, by, "rsqrt", uses=uses)
     if root is None:
         return None
     inner, more = net.behind(root.x, by)
@@ -139,55 +181,99 @@ def _batch_norm(net: Net, last: Layer, parts: _Parts) -> bool:
     return True
 
 
-def _layer_norm(net: Net, last: Layer, parts: _Parts) -> bool:
-    """With statistics of the last axes of x itself; without a mean it is the root-mean-square norm."""
+def _own_norm(net: Net, last: Layer, parts: _Parts) -> bool:
+    """With statistics of x itself: over its last axes, over its groups of channels, or over its positions."""
     found = _statistics(net, last, parts)
     if found is None:
         return False
     mean, gone = found
-    axes = mean.attrs["axis"]
     x = parts.x
-    if None in x.shape or not mean.y.numel or sorted(axes) != list(range(x.rank - len(axes), x.rank)):
+    if None in x.shape or not x.numel or not mean.y.numel:
         return False
+    axes, rank = sorted(mean.attrs["axis"]), mean.x.rank
     size = x.numel // mean.y.numel
-    if any(spec is not None and spec.numel != size for spec in (parts.weight, parts.bias)):
+    affine = [spec.numel for spec in (parts.weight, parts.bias) if spec is not None]
+    batch = x.shape[0]
+    within = axes == [*range(1, rank - 2), rank - 1]  # groups of channels stand in an axis of their own
+    channels = prod(mean.x.shape[-2:]) if within and mean.x.rank > 2 else x.shape[-1]  # type: ignore[arg-type]  # known
+    attrs: dict[str, Any] = {"eps": parts.eps}
+    if mean.x.shape == x.shape and axes == list(range(rank - len(axes), rank)) and set(affine) <= {size}:
+        op = "layer_norm" if parts.mean is not None else "rms_norm"
+        attrs["normalized_size"] = size
+        if op == "rms_norm" and parts.bias is not None:
+            return False
+    elif parts.mean is None or set(affine) - {channels}:
         return False
-    op = "rms_norm" if parts.mean is None else "layer_norm"
-    if op == "rms_norm" and parts.bias is not None:
+    elif mean.x.shape == x.shape and rank > 2 and axes == list(range(1, rank - 1)):
+        op = "instance_norm"
+        attrs |= {"channels": channels, "batch": batch}
+    elif within and rank > 2 and mean.x.shape in (x.shape, (*x.shape[:-1], *mean.x.shape[-2:])):
+        op = "group_norm"
+        attrs |= {"groups": mean.x.shape[-2], "channels": channels, "batch": batch}
+    else:
         return False
-    net.replace(last, [*parts.gone, *gone], op, _inputs(parts), {"eps": parts.eps, "normalized_size": size})
+    net.replace(last, [*parts.gone, *gone], op, _inputs(parts), attrs)
     return True
 
 
 def _statistics(net: Net, last: Layer, parts: _Parts) -> tuple[Layer, list[Layer]] | None:
     """The mean layer that gives the axes, and the layers of the statistics: E(x²) − E(x)², E((x − E(x))²) or E(x²)."""
-    x = parts.x.name
     if parts.mean is None:
         squares = net.made(parts.variance, last, "mean")
         square = None if squares is None else net.made(squares.x, last, "square")
-        if squares is None or square is None or square.x.name != x:
+        if squares is None or square is None or not _same(net, square.x, parts.x):
             return None
         return squares, [squares, square]
-    gone: list[Layer] = []
+    mean = net.made(parts.mean, last, "mean", uses=2) or net.made(parts.mean, last, "mean")
+    if mean is None or not _same(net, mean.x, parts.x):
+        return None
+    gone: list[Layer] = [mean]
     variance = parts.variance
     clamped = net.made(variance, last, "relu")
     if clamped is not None:
         gone.append(clamped)
         variance = clamped.x
+    squares = net.made(variance, last, "mean")
+    steps = _one_pass(net, last, variance, mean) if squares is None else _two_passes(net, last, squares, mean)
+    return None if steps is None else (mean, [*gone, *steps])
+
+
+def _one_pass(net: Net, last: Layer, variance: TensorSpec, mean: Layer) -> list[Layer] | None:
+    """E(x²) − E(x)²"""
     difference = net.made(variance, last, "sub")
     if difference is None or "x1" not in difference.inputs:
         return None
     squares = net.made(difference.inputs["x0"], last, "mean")
     product = net.made(difference.inputs["x1"], last, "square")
     square = None if squares is None else net.made(squares.x, last, "square")
-    mean = net.made(parts.mean, last, "mean", uses=2)
-    if squares is None or product is None or square is None or mean is None:
+    if squares is None or product is None or square is None or product.x.name != mean.y.name:
         return None
-    if square.x.name != x or mean.x.name != x or product.x.name != mean.y.name:
+    if not _same(net, square.x, mean.x) or squares.attrs["axis"] != mean.attrs["axis"]:
         return None
-    if squares.attrs["axis"] != mean.attrs["axis"]:
+    return [difference, squares, product, square]
+
+
+def _two_passes(net: Net, last: Layer, squares: Layer, mean: Layer) -> list[Layer] | None:
+    """E((x − E(x))²)"""
+    square = net.made(squares.x, last, "square")
+    difference = None if square is None else net.made(square.x, last, "sub")
+    if square is None or difference is None or "x1" not in difference.inputs:
         return None
-    return mean, [*gone, difference, squares, product, square, mean]
+    centre, views = net.behind(difference.inputs["x1"], last)
+    if not _same(net, difference.inputs["x0"], mean.x) or squares.attrs["axis"] != mean.attrs["axis"]:
+        return None
+    steps = [squares, square, difference, *views]
+    if centre.name == mean.y.name:
+        return steps
+    again = net.made(centre, last, "mean")  # the variance may take a mean of its own
+    if again is None or not _same(net, again.x, mean.x) or again.attrs["axis"] != mean.attrs["axis"]:
+        return None
+    return [*steps, again]
+
+
+def _same(net: Net, a: TensorSpec, b: TensorSpec) -> bool:
+    """Whether two tensors hold the same elements, in another shape or type at most."""
+    return net.origin(a, "reshape", "cast").name == net.origin(b, "reshape", "cast").name
 
 
 __all__ = ["merge_norm"]
