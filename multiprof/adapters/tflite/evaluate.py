@@ -239,4 +239,34 @@ def _reduce(node: Node) -> Numbers | None:
     return (functions[node.code](values),)
 
 
-__all__ = ["EVALUATORS", "strides", "take"]
+def pieces(node: Node) -> list[Numbers] | None:
+    """The numbers in every output of an operator that cuts a tensor, or ``None``."""
+    number = 1 if node.code == "SPLIT" else 0
+    values = node.values(number)
+    shape = node.x(number).shape
+    if values is None or len(shape) > 3:
+        return None
+    sizes = _sizes(shape)
+    made = [_sizes(node.frame.specs[index].shape) for index in node.operator.outputs]
+    if node.code == "UNPACK":
+        axis = node.options["axis"] % len(sizes)
+        lengths = [1] * len(made)
+    else:
+        given = node.ints(0 if node.code == "SPLIT" else 2)
+        if not given:
+            return None
+        axis = given[0] % len(sizes)
+        lengths = [piece[axis] for piece in made]
+    found: list[Numbers] = []
+    start = 0
+    for length in lengths:
+        picks: list[Iterable[int]] = [range(d) for d in sizes]
+        picks[axis] = range(start, start + length)
+        found.append(take(values, sizes, picks))
+        start += length
+    return found
+
+
+CUTS = frozenset(("SPLIT", "SPLIT_V", "UNPACK"))
+
+__all__ = ["CUTS", "EVALUATORS", "pieces", "strides", "take"]

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from multiprof.adapters._common.writer import GraphWriter, kind_by_dtype
-from multiprof.adapters.tflite.evaluate import EVALUATORS
+from multiprof.adapters.tflite.evaluate import CUTS, EVALUATORS, pieces
 from multiprof.adapters.tflite.model import MAX_NUMBERS, Model, Operator, SubGraph, Tensor
 from multiprof.adapters.tflite.node import Node, Values
 from multiprof.adapters.tflite.scopes import common_head, split_name
@@ -105,13 +105,21 @@ class Walker:
         node = Node(self, frame, operator)
         try:
             self.rules.get(operator.code, self.fallback)(node)
-            evaluate = EVALUATORS.get(operator.code)
-            if evaluate is not None and operator.outputs and self._small(frame, operator.outputs[0]):
-                found = evaluate(node)
-                if found is not None:
-                    node.know(tuple(None if v is None or not -LARGEST < v < LARGEST else v for v in found))
+            self._evaluate(frame, operator, node)
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise node.fail(f"its operands or options do not fit together ({error})") from error
+
+    def _evaluate(self, frame: Frame, operator: Operator, node: Node) -> None:
+        """Note the numbers in small outputs, as far as they follow from what is known."""
+        evaluate = EVALUATORS.get(operator.code)
+        if evaluate is None:
+            if operator.code in CUTS and all(self._small(frame, index) for index in operator.outputs):
+                for number, values in enumerate(pieces(node) or ()):
+                    node.know(tuple(values), number)
+        elif operator.outputs and self._small(frame, operator.outputs[0]):
+            found = evaluate(node)
+            if found is not None:
+                node.know(tuple(None if v is None or not -LARGEST < v < LARGEST else v for v in found))
 
     def _small(self, frame: Frame, index: int) -> bool:
         spec = frame.specs.get(index)
@@ -250,8 +258,8 @@ class Walker:
             return frame.values[index]
         tensor = frame.subgraph.tensors[index]
         spec = frame.specs.get(index)
-        found = None
-        if tensor.buffer and (spec is None or spec.name in self.writer.parameters):
+        found = () if spec is None and 0 in tensor.shape else None
+        if found is None and tensor.buffer and (spec is None or spec.name in self.writer.parameters):
             found = self.model.numbers(tensor)
         frame.values[index] = found
         return found
