@@ -40,6 +40,11 @@ def test_the_table_is_data_and_loads_nothing(site):
     assert site.python("-c", code).stdout == "fine\n"
 
 
+def test_every_framework_has_one_row():
+    names = [adapter.framework for adapter in ADAPTERS]
+    assert len(set(names)) == len(names)
+
+
 def test_the_torch_row():
     (row,) = [adapter for adapter in ADAPTERS if adapter.framework == "torch"]
     assert row.reader == "multiprof.adapters.torch:read"

@@ -72,25 +72,6 @@ ADAPTERS: tuple[Adapter, ...] = (
         requires=("tensorflow",),
         extra="tensorflow",
     ),
-    Adapter(
-        "tensorflow",
-        "multiprof.adapters.tensorflow:read",
-        # no plain callables: TensorFlow is often loaded beside the framework that a function is written in
-        types=(
-            "tensorflow.core.framework.graph_pb2.GraphDef",
-            "tensorflow.python.client.session.BaseSession",
-            "tensorflow.python.eager.polymorphic_function.polymorphic_function.Function",
-            "tensorflow.python.framework.ops.Graph",
-            "tensorflow.python.module.module.Module",
-            "tensorflow.python.trackable.autotrackable.AutoTrackable",
-            "tensorflow.python.types.core.ConcreteFunction",
-        ),
-        suffixes=(".pb",),
-        pattern=rb"\x08\x01\x12",  # of a SavedModel: its version, then its first graph
-        folder="saved_model.pb",
-        requires=("tensorflow",),
-        extra="tensorflow",
-    ),
 )
 
 
