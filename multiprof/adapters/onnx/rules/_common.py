@@ -179,6 +179,16 @@ def copies(node: Node, x: Operand, *outputs: int) -> None:
             node.layer("identity", {"x": x}, spec, suffix=f"copy_{i}", aliases=VIEW)
 
 
+# Shapes and dtypes of a node's outputs, None where nothing is known.
+Found = list["tuple[Shape, str] | None"]
+
+
+def like_first(node: Node) -> Found:
+    """Shape and dtype of the first operand."""
+    x = node.need(0)
+    return [(x.shape, x.dtype)]
+
+
 def ranked(table: Mapping[tuple[str, str], Infer]) -> dict[tuple[str, str], Infer]:
     """Inference that says nothing where the number of dimensions of an operand is unknown."""
 

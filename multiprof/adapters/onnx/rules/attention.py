@@ -119,7 +119,7 @@ def attention(node: Node) -> None:
     """Queries (N, heads, L, D) or (N, L, heads·D), and so the keys and values; opset 23 and later.
 
     With a cache the keys and values before stand in front. The fourth result, the scores, is a result of the layer.
-    Opset 23 and 24 align a causal mask at the top left where there is no cache.
+    Without one, inside or outside of the node (operand 6 tells how much that holds), query i sees the keys 0 … i.
     """
     s = _measured(node)
     shape = (s.batch, s.kv_heads, s.kv_len)
@@ -127,7 +127,7 @@ def attention(node: Node) -> None:
     whole_v = _cached(node, node.need(2), node.input(5), 2, (*shape, s.v_dim), "past_value")
     causal = bool(int_attr(node, "is_causal", 0))
     given = float_attr(node, "scale", 0.0) if "scale" in node.attrs else None
-    top_left = s.q_len == s.kv_len or (node.version < 25 and s.past == 0)
+    top_left = s.q_len == s.kv_len or (s.past == 0 and node.input(6) is None)
     attrs = sizes(s.batch, s.heads, s.kv_heads, s.q_len, s.kv_len, s.qk_dim, s.v_dim) | score_attrs(
         s.qk_dim, given, causal, square=top_left, softcap=float_attr(node, "softcap", 0.0)
     )

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from multiprof.adapters._common.shapes import broadcast
 from multiprof.adapters.onnx.node import Infer, Node, Rule
-from multiprof.adapters.onnx.rules._common import axis_of, float_attr, int_attr, ranked, size
+from multiprof.adapters.onnx.rules._common import Found, axis_of, float_attr, int_attr, like_first, ranked, size
 from multiprof.adapters.onnx.rules.activation import emit_swish
-from multiprof.ir import Shape
-
-Found = list["tuple[Shape, str] | None"]
-
-
-def like_first(node: Node) -> Found:
-    """Shape and dtype of the first operand."""
-    x = node.need(0)
-    return [(x.shape, x.dtype)]
 
 
 def broadcast_pair(node: Node) -> Found:

@@ -9,6 +9,7 @@ from typing import Any
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
 from multiprof.adapters.onnx.rules._common import (
     VIEW,
+    Found,
     Operand,
     divided,
     float_attr,
@@ -19,7 +20,6 @@ from multiprof.adapters.onnx.rules._common import (
     warn,
 )
 from multiprof.adapters.onnx.rules.attention import score_attrs, sizes
-from multiprof.adapters.onnx.rules.contrib_activation import Found
 from multiprof.adapters.onnx.rules.linear import contract
 from multiprof.errors import ModelError
 from multiprof.ir import Shape, TensorSpec

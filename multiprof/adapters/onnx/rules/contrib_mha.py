@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, divided, float_attr, int_attr, ranked
+from multiprof.adapters.onnx.rules._common import Found, Operand, divided, float_attr, int_attr, like_first, ranked
 from multiprof.adapters.onnx.rules.attention import emit_rotary
-from multiprof.adapters.onnx.rules.contrib_activation import Found, like_first
 from multiprof.adapters.onnx.rules.contrib_attention import (
     Dim,
     Heads,

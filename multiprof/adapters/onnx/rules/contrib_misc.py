@@ -8,17 +8,18 @@ from multiprof.adapters._common.shapes import transposed_output, window_output
 from multiprof.adapters.onnx.node import Infer, Node, Rule
 from multiprof.adapters.onnx.rules._common import (
     VIEW,
+    Found,
     axis_of,
     int_attr,
     ints,
     ints_attr,
+    like_first,
     number,
     ranked,
     str_attr,
     unary,
 )
 from multiprof.adapters.onnx.rules.activation import Fused
-from multiprof.adapters.onnx.rules.contrib_activation import Found, like_first
 from multiprof.adapters.onnx.rules.contrib_quantized import pooled
 from multiprof.adapters.onnx.rules.conv import Window, emit_conv, emit_conv_transpose, window_pads
 from multiprof.adapters.onnx.rules.creation import arange

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, axis_of, float_attr, int_attr, ranked, str_attr
+from multiprof.adapters.onnx.rules._common import (
+    Found,
+    Operand,
+    axis_of,
+    float_attr,
+    int_attr,
+    like_first,
+    ranked,
+    str_attr,
+)
 from multiprof.adapters.onnx.rules.activation import emit_swish
-from multiprof.adapters.onnx.rules.contrib_activation import Found, like_first
 from multiprof.adapters.onnx.rules.index import emit_rows
 from multiprof.adapters.onnx.rules.quantized import set_aside
 from multiprof.errors import ModelError

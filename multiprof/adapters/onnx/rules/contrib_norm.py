@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from multiprof.adapters._common.shapes import broadcast
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, float_attr, int_attr, ranked
+from multiprof.adapters.onnx.rules._common import Found, Operand, float_attr, int_attr, like_first, ranked
 from multiprof.adapters.onnx.rules.activation import Fused
-from multiprof.adapters.onnx.rules.contrib_activation import Found, like_first
 from multiprof.adapters.onnx.rules.index import emit_rows
 from multiprof.adapters.onnx.rules.norm import emit_last, infer_simplified, rms_norm
 from multiprof.errors import ModelError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from multiprof.adapters.onnx.node import Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Operand, axis_of, int_attr, number, str_attr
+from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
+from multiprof.adapters.onnx.rules._common import Operand, axis_of, int_attr, like_first, number, ranked, str_attr
 from multiprof.ir import INTEGER_DTYPES, TensorSpec
 
 _REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
@@ -118,3 +118,5 @@ RULES: dict[str, Rule] = {
     "TensorScatter": tensor_scatter,
     "Unique": unique,
 }
+# onnx's own inference refuses Scatter in opsets that have replaced it.
+INFER: dict[tuple[str, str], Infer] = ranked({("", "Scatter"): like_first})

@@ -14,6 +14,7 @@ from multiprof.adapters.onnx.rules._common import (
     float_attr,
     given_ints,
     int_attr,
+    like_first,
     ranked,
     size,
     warn,
@@ -165,4 +166,7 @@ RULES: dict[str, Rule] = {
     "RMSNormalization": rms_norm,
     "SimplifiedLayerNormalization": rms_norm,
 }
-INFER: dict[tuple[str, str], Infer] = ranked({("", "SimplifiedLayerNormalization"): infer_simplified})
+# onnx's own inference refuses the first version of GroupNormalization, which it has deprecated.
+INFER: dict[tuple[str, str], Infer] = ranked(
+    {("", "GroupNormalization"): like_first, ("", "SimplifiedLayerNormalization"): infer_simplified}
+)

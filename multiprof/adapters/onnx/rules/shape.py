@@ -107,9 +107,12 @@ def tile(node: Node) -> None:
 
 
 def pad(node: Node) -> None:
-    """Padding of all dimensions, or (opset 18) of some; opset 1 calls the attribute ``paddings``."""
+    """Padding of all dimensions, or (opset 18) of some; opset 1 calls the attribute ``paddings``.
+
+    ONNX Runtime's own Pad has operands, as the standard one has from opset 11 on.
+    """
     x = node.need(0)
-    old = node.version < 11
+    old = node.version < 11 and not node.domain
     flat = given_ints(node, "paddings" if "paddings" in node.attrs else "pads") if old else ints(node.need(1))
     value = node.attr("value", 0.0) if old else number(node.input(2)) if node.input(2) is not None else 0
     mode = {"edge": "replicate", "wrap": "circular"}.get(

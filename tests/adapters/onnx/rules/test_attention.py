@@ -71,7 +71,7 @@ def test_present_without_past(one: One) -> None:
     assert model.report.macs == scores(2, 2, 4, 6, 8, 8)
 
 
-# -- ONNX Runtime's own -------------------------------------------------------------------------------------------------
+# -- ONNX Runtime's own -----------------------------------------------------------------------------------------------
 
 
 def test_attention_with_its_projection_is_a_linear_layer_and_attention(one: One) -> None:

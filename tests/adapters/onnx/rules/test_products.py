@@ -27,8 +27,10 @@ def by_equation(layer: Any, operands: dict[str, np.ndarray]) -> np.ndarray:
 
 
 # a, b, contracted size
-MATMULS = [((3, 4), (4, 5), 4), ((2, 3, 4), (4, 5), 4), ((2, 3, 4), (2, 4, 5), 4), ((6, 1, 3, 4), (2, 4, 5), 4),
-           ((4,), (4, 5), 4), ((3, 4), (4,), 4), ((4,), (4,), 4), ((2, 3, 4), (4,), 4), ((3, 4), (2, 4, 5), 4)]  # fmt: skip
+MATMULS = [
+    ((3, 4), (4, 5), 4), ((2, 3, 4), (4, 5), 4), ((2, 3, 4), (2, 4, 5), 4), ((6, 1, 3, 4), (2, 4, 5), 4),
+    ((4,), (4, 5), 4), ((3, 4), (4,), 4), ((4,), (4,), 4), ((2, 3, 4), (4,), 4), ((3, 4), (2, 4, 5), 4),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("a", "b", "inner"), MATMULS)
@@ -108,7 +110,7 @@ def test_operands_that_do_not_fit_are_errors(one: One) -> None:
         _ = one("Gemm", {"a": f(2, 3, 4), "b": f(4, 6)}).layers
 
 
-# -- ONNX Runtime's own -------------------------------------------------------------------------------------------------
+# -- ONNX Runtime's own -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flags", list(itertools.product((0, 1), repeat=4)))
@@ -174,7 +176,7 @@ def test_weights_of_few_bits_are_counted_in_elements(one: One, bits: int) -> Non
     assert report.graph.parameters["s"].kind == "constant"
 
 
-# -- Einstein sums ------------------------------------------------------------------------------------------------------
+# -- Einstein sums ----------------------------------------------------------------------------------------------------
 
 
 def counted(equation: str, *shapes: tuple[int, ...]) -> int:
@@ -187,8 +189,10 @@ def counted(equation: str, *shapes: tuple[int, ...]) -> int:
     return prod(sizes.values())
 
 
-PAIRS = [("ij,jk->ik", (3, 4), (4, 5)), ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),
-         ("ij,ij->", (3, 4), (3, 4)), ("ij,kj->ik", (3, 1), (5, 4)), ("abc,cd->adb", (2, 3, 4), (4, 5))]  # fmt: skip
+PAIRS = [
+    ("ij,jk->ik", (3, 4), (4, 5)), ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("ij,ij->", (3, 4), (3, 4)),
+    ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)), ("ij,kj->ik", (3, 1), (5, 4)), ("abc,cd->adb", (2, 3, 4), (4, 5)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("equation", "a", "b"), PAIRS)
