@@ -62,8 +62,9 @@ def loop(walker: Walker, call: Call) -> None:
     unconditional = _is_true(results[0])
     trips = _trips(walker, call, unconditional)
     stateful = any(a is not b for a, b in zip(entering, results[1 : len(state) + 1], strict=True))
-    with walker.writer.region(call.name, LOOP, trips, stateful=stateful):
-        results = run(entering)
+    if not walker.trials:  # within a first look at a loop around, this first look will do
+        with walker.writer.region(call.name, LOOP, trips, stateful=stateful):
+            results = run(entering)
     finals = results[1 : len(state) + 1]
     made: list[Value] = []
     for initial, before, after in zip(state, entering, finals, strict=True):
@@ -107,10 +108,11 @@ def scan(walker: Walker, call: Call) -> None:
         ]
         return _run(walker, call, body, [*entering, *slices], names, "")
 
-    entering, _ = _settled(walker, states, names, body, 0, run)
+    entering, results = _settled(walker, states, names, body, 0, run)
     trips = None if length is None or batch is None else length * batch
-    with walker.writer.region(call.name, LOOP, trips, stateful=carried > 0):
-        results = run(entering)
+    if not walker.trials:
+        with walker.writer.region(call.name, LOOP, trips, stateful=carried > 0):
+            results = run(entering)
     made: list[Value] = [_loosened(value) for value in results[:carried]]
     if batched:
         made = [_widened(value, batch, 0) for value in made]

@@ -84,17 +84,38 @@ def _number(call: Call, number: int) -> int | None:
     return None if found is None else int(found)
 
 
-CORRECTIONS: Mapping[str, Callable[[Call, Type | None], Type | None]] = {
-    "BlackmanWindow": window,
-    "GroupNormalization": as_first,
-    "HammingWindow": window,
-    "HannWindow": window,
-    "MaxUnpool": max_unpool,
-    "MelWeightMatrix": mel_weights,
-    "MeanVarianceNormalization": as_first,
-    "OneHot": one_hot,
-    "Range": progression,
-    "STFT": stft,
+def mask(call: Call, inferred: Type | None) -> Type | None:
+    """Which elements a Dropout keeps: as many as there are, for older opsets too."""
+    x = call.tensor(0)
+    if x is None or not x.ranked:
+        return inferred
+    return Type("tensor", inferred.dtype if inferred is not None and inferred.dtype else "bool", x.shape)
+
+
+# Operator -> the number of the output, and how its type is corrected.
+CORRECTIONS: Mapping[str, tuple[int, Callable[[Call, Type | None], Type | None]]] = {
+    "BlackmanWindow": (0, window),
+    "Dropout": (1, mask),
+    "GroupNormalization": (0, as_first),
+    "HammingWindow": (0, window),
+    "HannWindow": (0, window),
+    "MaxUnpool": (0, max_unpool),
+    "MeanVarianceNormalization": (0, as_first),
+    "MelWeightMatrix": (0, mel_weights),
+    "OneHot": (0, one_hot),
+    "Range": (0, progression),
+    "STFT": (0, stft),
 }
 
-__all__ = ["CORRECTIONS"]
+
+def correct(call: Call, types: dict[str, Type]) -> None:
+    """Correct the inferred types of a node's outputs."""
+    number, correction = CORRECTIONS.get(call.op_type, (0, None))
+    if correction is None or call.domain or number >= len(call.outputs) or not call.outputs[number]:
+        return
+    made = correction(call, types.get(call.outputs[number]))
+    if made is not None:
+        types[call.outputs[number]] = made
+
+
+__all__ = ["CORRECTIONS", "correct"]

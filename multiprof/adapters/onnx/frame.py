@@ -11,7 +11,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TypeProto
 from multiprof.adapters.onnx.types import Value
 from multiprof.errors import ModelError
 
-MAX_DEPTH = 32  # of subgraphs and function calls inside one another
+MAX_DEPTH = 24  # of subgraphs and function calls inside one another
 
 
 @dataclass(slots=True)

@@ -14,6 +14,8 @@ from multiprof.errors import ModelError
 from multiprof.ir import Shape, TensorSpec
 
 UNRANKED: Shape = (None,)
+# What some exporters call every free axis, so that it is no name of one size.
+NAMELESS = frozenset(("?", "*", "-1", "None"))
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ def _write(item: Type, into: TypeProto) -> None:
 @lru_cache(maxsize=4096)
 def from_bytes(raw: bytes) -> Type:
     """What a serialised TypeProto says, as `from_proto` does."""
-    return from_proto(TypeProto.FromString(raw), "an inferred type")
+    return from_proto(TypeProto.FromString(raw), "the result")
 
 
 def from_proto(proto: TypeProto, where: str = "a type", depth: int = 0) -> Type:
@@ -96,14 +98,14 @@ def from_proto(proto: TypeProto, where: str = "a type", depth: int = 0) -> Type:
         sizes: list[int | None] = []
         names: list[str] = []
         for dim in tensor.shape.dim:
-            if dim.HasField("dim_value"):
+            if dim.HasField("dim_value") and dim.dim_value != -1:  # which some exporters write for a free axis
                 sizes.append(dim.dim_value)
                 names.append("")
             else:
                 sizes.append(None)
-                names.append(dim.dim_param)
+                names.append("" if dim.dim_param in NAMELESS else dim.dim_param)
         if len(sizes) > 64 or any(size is not None and size < 0 for size in sizes):
-            raise ModelError(f"{where} has the shape {tuple(sizes)[:65]}: no tensor has")
+            raise ModelError(f"{where} has the shape {tuple(sizes)[:65]}, which no tensor has")
         return Type("tensor", dtype, tuple(sizes), tuple(names))
     if kind is None or depth > 8:
         return Type("")

@@ -14,7 +14,7 @@ from multiprof.adapters.onnx import constants, control, evaluate, functions, seq
 from multiprof.adapters.onnx import partial as part
 from multiprof.adapters.onnx.attributes import decode, plain
 from multiprof.adapters.onnx.call import Call, Deferred
-from multiprof.adapters.onnx.corrections import CORRECTIONS
+from multiprof.adapters.onnx.corrections import correct
 from multiprof.adapters.onnx.frame import Frame, in_order
 from multiprof.adapters.onnx.infer import infer
 from multiprof.adapters.onnx.node import Node, Tensor
@@ -54,6 +54,8 @@ MOVES = frozenset(
     )
 )
 FACTORS = 16  # numbers that may be a scale of sizes; more than these are a weight
+# Operators whose result may be much larger than their operands.
+GROWING = frozenset(("ConstantOfShape", "Expand", "Range", "Tile"))
 # Types in which shape arithmetic is done. Small integers are weights or images.
 COUNTING = frozenset(("int64", "int32", "bool"))
 
@@ -83,6 +85,7 @@ class Walker:
         self.looked_up: set[str] = set()  # declared tensors that a node reads
         self.visits = 0
         self.known = 0
+        self.trials = 0
         self.table = table()
 
     # ------------------------------------------------------------------------------------------------ graphs
@@ -133,6 +136,8 @@ class Walker:
         for value in inputs:
             if value is not None and type(value) is not SequenceValue and value.weight:
                 self.looked_up.add(value.spec.name)
+        if not op_type:
+            raise ModelError(f"{self.source.name}: the node {name!r} has no operator")
         if domain in STANDARD:
             domain = ""
             if not (outputs and outputs[0]) and op_type not in MULTIPLE:
@@ -237,11 +242,7 @@ class Walker:
                 self.ir_version, call.where,
             )  # fmt: skip
         part.refined(call, found)
-        correct = CORRECTIONS.get(call.op_type) if not call.domain else None
-        if correct is not None:
-            corrected = correct(call, found.get(call.outputs[0]))
-            if corrected is not None:
-                found[call.outputs[0]] = corrected
+        correct(call, found)
         for output in call.outputs:
             inferred = found.get(output)
             if output and (inferred is None or not inferred.kind or inferred.shape is None or None in inferred.shape):
@@ -346,8 +347,6 @@ class Walker:
         if made is None or len(made) < len([o for o in call.outputs if o]):
             return False
         self.known += sum(one.size for one in made)
-        if self.known > MAX_KNOWN and max(one.size for one in made) > 64:
-            return False
         shaped = _from_shapes(call)
         if made[0].dtype.name not in COUNTING and not shaped:
             self.translate(call)
@@ -423,9 +422,11 @@ class Walker:
         kept = self.writer, self.deferred, self.looked_up
         self.writer = GraphWriter(self.writer.name, self.writer.framework)
         self.deferred, self.looked_up = dict(self.deferred), set(self.looked_up)
+        self.trials += 1
         try:
             yield
         finally:
+            self.trials -= 1
             self.writer, self.deferred, self.looked_up = kept
 
 
