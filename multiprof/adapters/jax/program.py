@@ -2,12 +2,12 @@
 
 **What is a parameter and what an input.** A parameter is what the callable brings along: arrays that it closes over,
 the arguments bound by ``functools.partial`` or `jax.tree_util.Partial`, the leaves of a callable pytree, the variables
-of a Flax module. Of the arguments given, these are parameters too: one called ``params``, ``parameters``, ``weights``
-or ``variables``; a mapping with a key ``params``, which is a set of Flax's collections (``params`` are parameters,
-every other collection holds buffers); and, where there is none of those, a first argument that is a dict or a nested
-container of arrays with more arguments after it (a note says that it was taken so). One called ``batch_stats`` (or
-``non_trainable_variables``) holds buffers. Everything else is an input. Integers and bools are constants, and so are scalars that nothing declares as
-learned.
+of a Flax module. Of the arguments given, these are parameters too: one called ``params``, ``parameters``, ``weights``,
+``variables`` or, as in Keras, ``trainable_variables``; a mapping with a key ``params``, which is a set of Flax's
+collections (``params`` are parameters, every other collection holds buffers); and, where there is none of those, a
+first argument that is a dict or a nested container of arrays with more arguments after it (a note says that it was
+taken so). One called ``batch_stats``, ``running_stats`` or ``non_trainable_variables`` holds buffers. Everything else
+is an input. Integers and bools are constants, and so are scalars that nothing declares as learned.
 """
 
 from __future__ import annotations

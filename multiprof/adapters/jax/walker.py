@@ -84,6 +84,7 @@ class Walker:
         tensors = {role: self.tensor(value) for role, value in inputs.items() if value is not None}
         if tensors and all(spec.name in self.weights for spec in tensors.values()):
             self.weights.update(spec.name for spec in outputs.values())
+        attrs = {key: _python(value) for key, value in attrs.items()} if attrs else {}
         short = name or op.removeprefix("jax.")
         return self.writer.layer(
             f"{self.scope}/{short}" if self.scope else short, op, tensors, outputs, attrs, scope=self.scope,
@@ -194,6 +195,13 @@ class Walker:
             del parts[0]
         path = ".".join(parts)
         return f"{outer}.{path}" if outer and path else outer or path
+
+
+def _python(value: Any) -> Any:
+    """Numbers of numpy, which JAX has among its parameters, as Python's own."""
+    if isinstance(value, tuple):
+        return tuple([_python(item) for item in value])
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_plain(value: Any) -> bool:

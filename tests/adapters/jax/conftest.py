@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +14,6 @@ import multiprof
 from multiprof.ops import OPS
 from multiprof.report import Report
 
-# Attributes of the foreign names are free; these say more than the vocabulary asks for.
 Analyze = Callable[..., Report]
 
 
@@ -37,10 +37,12 @@ def check_vocabulary(report: Report) -> None:
 
 
 @pytest.fixture
-def analyze() -> Analyze:
+def analyze(tmp_path: Path) -> Analyze:
     def call(model: Any, inputs: Any = None, **options: Any) -> Report:
         report = multiprof.analyze(model, inputs, framework="jax", **options)
         check_vocabulary(report)
+        report.save(tmp_path / "report.json")
+        assert multiprof.load(tmp_path / "report.json") == report
         return report
 
     return call
