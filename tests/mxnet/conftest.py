@@ -52,7 +52,7 @@ class Checker:
 
     def save(self, sym: Any, name: str = "net") -> Path:
         path = self.folder / f"{name}-symbol.json"
-        sym.save(str(path))
+        sym.save(str(path), remove_amp_cast=False)  # as it stands
         return path
 
     def ours(self, path: Path, shapes: Mapping[str, Shape]) -> dict[str, Shape | None]:
@@ -74,17 +74,22 @@ class Checker:
     def macs(self, sym: Any, shapes: Mapping[str, Shape]) -> int:
         """Multiply-adds from MXNet's own shapes. A filter is all of the weight but its first dimension: a convolution
         or fully connected layer meets it once for each element of the result, a deconvolution for each of the data."""
-        inferred, nodes = self.theirs(sym, shapes), json.loads(sym.tojson())["nodes"]
-
-        def entry(node: int, output: int = 0) -> Shape:
-            name = nodes[node]["name"]
-            return inferred.get(name) or inferred.get(f"{name}_output") or inferred[f"{name}_output{output}"]
-
+        nodes = json.loads(sym.tojson())["nodes"]
+        internals = sym.get_internals()
+        _, made, _ = internals.infer_shape(**{k: v for k, v in shapes.items() if k in sym.list_inputs()})
+        waiting: dict[str, list[Shape]] = {}  # a block that is called twice gives two nodes of one name
+        for name, shape in zip(internals.list_outputs(), made, strict=True):
+            waiting.setdefault(name, []).append(tuple(shape))
+        first: list[Shape] = []
+        for node in nodes:
+            names = (f"{node['name']}_output", f"{node['name']}_output0", node["name"])
+            found = next((waiting[name] for name in names if waiting.get(name)), [()])
+            first.append(found.pop(0))
         total = 0
         for i, node in enumerate(nodes):
             if node["op"] in ("Convolution", "FullyConnected", "Deconvolution"):
-                data, weight = (entry(*pair[:2]) for pair in node["inputs"][:2])
-                total += prod(data if node["op"] == "Deconvolution" else entry(i)) * prod(weight[1:])
+                data, weight = (first[pair[0]] for pair in node["inputs"][:2])
+                total += prod(data if node["op"] == "Deconvolution" else first[i]) * prod(weight[1:])
         return total
 
     def check(self, sym: Any, shapes: Mapping[str, Shape], name: str = "net") -> Path:
