@@ -86,7 +86,7 @@ class _Net:
         self, last: Layer, product: TensorSpec, offset: TensorSpec
     ) -> tuple[dict[str, TensorSpec], Any, Layer] | None:
         core = self._made(product, "mul")
-        shift = self._made(offset, "sub")
+        shift = self._behind(offset)
         if core is None or shift is None or "x1" not in core.inputs or not self.alone(product.name):
             return None
         if offset.name not in self.weights or core.region != last.region:
@@ -97,7 +97,7 @@ class _Net:
                 continue
             variance, weight, eps = root
             beta, product_of_mean = self._shift(shift)
-            mean = None if product_of_mean is None else self._mean(product_of_mean, scale)
+            mean = None if product_of_mean is None else self._mean(product_of_mean, scale, beta is None)
             if mean is None:
                 continue
             operands = {"x": x, "weight": weight, "bias": beta, "mean": mean, "var": variance}
@@ -125,18 +125,25 @@ class _Net:
         return self._source(raised.inputs["x0"]), weight, raised.attrs["scalar"]
 
     def _shift(self, layer: Layer) -> tuple[TensorSpec | None, TensorSpec | None]:
-        """β − product, or 0 − product: β and the product."""
-        if "x1" in layer.inputs:
+        """β − product: β and the product; without β (−mean)·scale, a product itself."""
+        if layer.op == "sub" and "x1" in layer.inputs:
             return self._source(layer.inputs["x0"]), layer.inputs["x1"]
-        return (None, layer.inputs["x0"]) if layer.attrs.get("reverse") else (None, None)
+        return None, layer.outputs["y"] if layer.op == "mul" else None
 
-    def _mean(self, spec: TensorSpec, scale: TensorSpec) -> TensorSpec | None:
+    def _mean(self, spec: TensorSpec, scale: TensorSpec, negated: bool) -> TensorSpec | None:
+        """The mean in mean·scale, or in (−mean)·scale."""
         layer = self._made(spec, "mul")
         wanted = self._source(scale).name
-        if layer is not None and "x1" in layer.inputs:
-            for a, b in (("x0", "x1"), ("x1", "x0")):
-                if self._source(layer.inputs[b]).name == wanted:
-                    return self._source(layer.inputs[a])
+        if layer is None or "x1" not in layer.inputs:
+            return None
+        for a, b in (("x0", "x1"), ("x1", "x0")):
+            if self._source(layer.inputs[b]).name != wanted:
+                continue
+            mean = self._source(layer.inputs[a])
+            if not negated:
+                return mean
+            negation = self._made(mean, "neg")
+            return None if negation is None else self._source(negation.inputs["x"])
         return None
 
     def _behind(self, spec: TensorSpec) -> Layer | None:

@@ -100,11 +100,10 @@ class Walker:
         """A variable of the model, and its handle."""
         name = self.writer.taken(variable.name)
         spec = TensorSpec((None,) if variable.shape is None else variable.shape, variable.dtype, name)
-        integer = spec.dtype in INTEGER_DTYPES or spec.dtype == "string"
-        if variable.trainable or (variable.trainable is None and not integer and spec.rank):
+        if variable.trainable or (variable.trainable is None and spec.rank and spec.dtype not in INTEGER_DTYPES):
             kind = PARAMETER
         else:
-            kind = CONSTANT if integer else BUFFER
+            kind = CONSTANT if _is_seed(variable.name) or spec.dtype not in BITS else BUFFER
         self.writer.declare(spec, kind, source=variable.source or variable.name, trainable=variable.trainable)
         self.weights.add(name)
         self.state[name] = spec
@@ -322,6 +321,11 @@ class Walker:
     def elements(self, node: Node, flat: Any, made: Elements) -> Value:
         """A list of tensors; its own tensor is made where there is none yet."""
         return Value(flat, elements=made, name=node.name)
+
+
+def _is_seed(name: str) -> bool:
+    """Whether a variable is the state of a generator of random numbers: Keras's, or TensorFlow's."""
+    return name.rpartition("/")[2].startswith(("seed_generator_state", "StateVar"))
 
 
 def _count(argument: Any, attrs: Any) -> int:
