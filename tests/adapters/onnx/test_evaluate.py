@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, TypeProto, helper, numpy_helper
 
 from multiprof.adapters.onnx.evaluate import EVALUATORS, evaluate
 
@@ -97,7 +97,7 @@ def test_as_onnx_runtime_computes_it(models: Any, case: tuple[str, list[Any], di
         for name, operand in given.items()
     ]
     node = helper.make_node(op_type, names, outputs, **attrs)
-    model = models.model([node], infos, [helper.make_value_info(name, None) for name in outputs])
+    model = models.model([node], infos, [helper.make_value_info(name, TypeProto()) for name in outputs])
     wanted = models.run(model, given)
     plain = {key: numpy_helper.to_array(v) if isinstance(v, TensorProto) else v for key, v in attrs.items()}
     got = evaluate(op_type, operands, plain, 17)
