@@ -200,6 +200,21 @@ def test_operators_that_cannot_be(build: Any, case: Callable[..., Any], number: 
     assert message.startswith("net.tflite: subgraph 0")
 
 
+@pytest.mark.parametrize(("sizes", "why"), [((1, 9, 8, 4), "does not go with"), ((2, 8, 8, 4), "is not of the batch")])
+def test_transposed_convolutions_refuse_what_the_interpreter_refuses(
+    build: Any, case: Callable[..., Any], options: Callable[..., Any], sizes: tuple[int, ...], why: str
+) -> None:
+    graph = build.graph()
+    x, y = graph.input((1, 4, 4, 2), name="x"), graph.tensor((), name="y")
+    operands = [graph.constant(np.array(sizes, np.int32)), graph.constant(np.ones((4, 3, 3, 2), f32)), x]
+    graph.op("TRANSPOSE_CONV", operands, [y], options("TransposeConv", strideH=2, strideW=2))
+    graph.output(y)
+    made = case(build)
+    with pytest.raises(RuntimeError):
+        made.executed()
+    assert why in attempt(made.path)
+
+
 def test_contents_shorter_than_the_shape(build: Any, case: Callable[..., Any]) -> None:
     relu(build, (1,), lambda graph, x, y: graph.op("ADD", [x, graph.tensor((1000, 1000), data=b"1234", name="w")], [y]))
     assert "subgraph 0, tensor 2 (w): its shape (1000, 1000) takes 4000000 bytes" in attempt(case(build).path)

@@ -148,6 +148,7 @@ def _output_shape(node: Node, x: Shape, channels: int, kernel: Sequence[int], st
     if given is not None:
         if len(given) != len(x):
             raise node.fail(f"its output shape {given} is not of rank {len(x)}")
+        _check_output(node, x, given, kernel, stride)
         return tuple(None if d is None else int(d) for d in given)
     same = node.options["padding"] == SAME
     sizes = [
@@ -157,15 +158,31 @@ def _output_shape(node: Node, x: Shape, channels: int, kernel: Sequence[int], st
     return (x[0], *sizes, channels)
 
 
+def _strides(node: Node, *stride: int) -> tuple[int, ...]:
+    if node.options["padding"] not in (SAME, VALID):
+        raise node.fail(f"its padding {node.options['padding']} is neither SAME nor VALID")
+    if min(stride) < 1:
+        raise node.fail(f"its stride {stride} must be at least 1")
+    return stride
+
+
+def _check_output(node: Node, x: Shape, given: Sequence[Any], kernel: Sequence[int], stride: Sequence[int]) -> None:
+    """The shape asked for is that of an image whose convolution gives x, or `ModelError`."""
+    same = node.options["padding"] == SAME
+    for n, made, k, s in zip(x[1:-1], given[1:-1], kernel, stride, strict=True):
+        if n is not None and made is not None and n != (-(-made // s) if same else (made - k + s) // s):
+            raise node.fail(f"its result of shape {tuple(given)} does not go with the input {x}")
+    if None not in (x[0], given[0]) and x[0] != given[0]:
+        raise node.fail(f"its result of shape {tuple(given)} is not of the batch of {x}")
+
+
 @rule("TRANSPOSE_CONV")
 def transpose_conv(node: Node) -> None:
     """Operands: shape of the result, weight (C_o, k, k, C_i), x, bias."""
     c_out, *kernel, c_in = known(node, node.shape(1, 4), "weight")
     o = node.options
-    stride = (o["stride_h"], o["stride_w"])
+    stride = _strides(node, o["stride_h"], o["stride_w"])
     x = node.shape(2, 4)
-    if o["padding"] not in (SAME, VALID):
-        raise node.fail(f"its padding {o['padding']} is neither SAME nor VALID")
     _deconvolve(
         node, node.x(2), node.x(1), _bias(node, 3, c_out), _output_shape(node, x, c_out, kernel, stride),
         tuple(kernel), (c_in, c_out), stride, (1, 1), o["fused_activation_function"],
@@ -177,7 +194,7 @@ def conv_3d_transpose(node: Node) -> None:
     """Operands: shape of the result, weight (k, k, k, C_o, C_i), x, bias."""
     *kernel, c_out, c_in = known(node, node.shape(1, 5), "weight")
     o = node.options
-    stride = (o["stride_d"], o["stride_h"], o["stride_w"])
+    stride = _strides(node, o["stride_d"], o["stride_h"], o["stride_w"])
     dilation = (o["dilation_d_factor"], o["dilation_h_factor"], o["dilation_w_factor"])
     _deconvolve(
         node, node.x(2), node.x(1), _bias(node, 3, c_out), _output_shape(node, node.shape(2, 5), c_out, kernel, stride),
