@@ -101,10 +101,11 @@ def steps(found: Plan) -> tuple[Step, ...]:
             made.append(Step("diagonal", (number,), (term,), unique))
             number = count + len(made) - 1
         current.append((number, unique))
-    while len(current) > 1:
-        (a, ta), (b, tb) = current[:2]
-        rest = current[2:]
-        later = set(found.out).union(*(t for _, t in rest))
+    last = {letter: place for place, (_, term) in enumerate(current) for letter in term}
+    for place in range(1, len(current)):
+        (a, ta), (b, tb) = current[0], current[place]
+        # What the result or a later operand needs.
+        later = {x for x in ta + tb if x in found.out or last[x] > place}
         for own, other in ((0, tb), (1, ta)):
             number, term = ((a, ta), (b, tb))[own]
             kept = "".join(x for x in term if x in later or x in other)
@@ -115,12 +116,10 @@ def steps(found: Plan) -> tuple[Step, ...]:
                 b, tb = number, term
             else:
                 a, ta = number, term
-        if rest:
-            out = "".join(x for x in dict.fromkeys(ta + tb) if x in later)
-        else:
-            out = found.out
+        is_last = place == len(current) - 1
+        out = found.out if is_last else "".join(x for x in dict.fromkeys(ta + tb) if x in later)
         made.append(Step("product", (a, b), (ta, tb), out))
-        current = [(count + len(made) - 1, out), *rest]
+        current[0] = (count + len(made) - 1, out)
     number, term = current[0]
     if len(found.terms) == 1 and term != found.out:
         made.append(Step("sum", (number,), (term,), found.out))

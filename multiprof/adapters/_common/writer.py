@@ -55,6 +55,7 @@ class GraphWriter:
         self._region: str | None = None
         self._names: dict[str, int] = {}
         self._tensors: dict[str, int] = {}
+        self._constants: set[str] = set()
         self._region_names: dict[str, int] = {}
 
     def layer(
@@ -101,9 +102,16 @@ class GraphWriter:
         self, spec: TensorSpec, kind: str | None = None, *, source: str = "", trainable: bool | None = None
     ) -> Parameter:
         """Add what the model declares; without ``kind`` it is `kind_by_dtype`, refined by the roles in `graph`."""
-        parameter = Parameter(spec, kind or kind_by_dtype(spec), trainable, source or spec.name)
+        kind = CONSTANT if spec.name in self._constants else kind or kind_by_dtype(spec)
+        parameter = Parameter(spec, kind, trainable, source or spec.name)
         self.parameters[spec.name] = parameter
         return parameter
+
+    def set_aside(self, name: str) -> None:
+        """What is declared under this name, before or after, is a constant, however many elements it has."""
+        self._constants.add(name)
+        if name in self.parameters:
+            self.parameters[name].kind = CONSTANT
 
     @contextmanager
     def region(

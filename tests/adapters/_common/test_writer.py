@@ -91,3 +91,15 @@ def test_shapes_and_dtypes_are_checked_with_their_place():
     assert known_dtype("int4", "tensor t") == "int4"
     with pytest.raises(ModelError, match="tensor t: unknown element type 'int5'"):
         known_dtype("int5", "tensor t")
+
+
+def test_what_is_set_aside_is_a_constant_before_and_after_it_is_declared() -> None:
+    writer = GraphWriter("net", "toy")
+    writer.declare(TensorSpec((4, 4), "float32", "before"))
+    writer.set_aside("before")
+    writer.set_aside("after")
+    writer.declare(TensorSpec((4, 4), "float32", "after"))
+    assert {name: p.kind for name, p in writer.graph([], []).parameters.items()} == {
+        "before": "constant",
+        "after": "constant",
+    }

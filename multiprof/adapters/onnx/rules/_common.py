@@ -179,6 +179,13 @@ def copies(node: Node, x: Operand, *outputs: int) -> None:
             node.layer("identity", {"x": x}, spec, suffix=f"copy_{i}", aliases=VIEW)
 
 
+def set_aside(node: Node, *tensors: Tensor | None) -> None:
+    """What is declared of these tensors is a constant, however many elements it has: scales, zero points, zeros."""
+    for tensor in tensors:
+        if tensor is not None:
+            node.writer.set_aside(tensor.spec.name)
+
+
 # Shapes and dtypes of a node's outputs, None where nothing is known.
 Found = list["tuple[Shape, str] | None"]
 

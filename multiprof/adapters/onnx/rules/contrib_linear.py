@@ -7,10 +7,18 @@ from dataclasses import replace
 from multiprof.adapters._common.einsum import matmul_terms
 from multiprof.adapters._common.shapes import matmul_output
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Found, Operand, float_attr, int_attr, ints, ranked, str_attr
+from multiprof.adapters.onnx.rules._common import (
+    Found,
+    Operand,
+    float_attr,
+    int_attr,
+    ints,
+    ranked,
+    set_aside,
+    str_attr,
+)
 from multiprof.adapters.onnx.rules.activation import Fused
 from multiprof.adapters.onnx.rules.linear import contract, emit_gemm, transposed
-from multiprof.adapters.onnx.rules.quantized import set_aside
 from multiprof.errors import ModelError
 from multiprof.ir import Shape, TensorSpec
 

@@ -13,11 +13,11 @@ from multiprof.adapters.onnx.rules._common import (
     int_attr,
     like_first,
     ranked,
+    set_aside,
     str_attr,
 )
 from multiprof.adapters.onnx.rules.activation import emit_swish
 from multiprof.adapters.onnx.rules.index import emit_rows
-from multiprof.adapters.onnx.rules.quantized import set_aside
 from multiprof.errors import ModelError
 from multiprof.ir import TensorSpec
 

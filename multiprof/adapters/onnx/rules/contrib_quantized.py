@@ -8,7 +8,16 @@ from typing import Any
 from multiprof.adapters._common.shapes import broadcast, matmul_output, numel, reduced, window_output
 from multiprof.adapters._common.writer import quantised
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import Found, axis_of, float_attr, given_ints, int_attr, like_first, ranked
+from multiprof.adapters.onnx.rules._common import (
+    Found,
+    axis_of,
+    float_attr,
+    given_ints,
+    int_attr,
+    like_first,
+    ranked,
+    set_aside,
+)
 from multiprof.adapters.onnx.rules.activation import emit_normalised
 from multiprof.adapters.onnx.rules.contrib_attention import emit_projected, infer_attention
 from multiprof.adapters.onnx.rules.contrib_linear import infer_gemm
@@ -20,7 +29,6 @@ from multiprof.adapters.onnx.rules.quantized import (
     quantised_conv,
     quantize,
     read_as,
-    set_aside,
 )
 from multiprof.adapters.onnx.rules.recurrent import Weights, emit
 from multiprof.errors import ModelError

@@ -11,10 +11,10 @@ from typing import Any
 
 from multiprof.adapters._common.writer import quantised
 from multiprof.adapters.onnx.node import Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import axis_of, int_attr, ints
+from multiprof.adapters.onnx.rules._common import axis_of, int_attr, ints, set_aside
 from multiprof.adapters.onnx.rules.conv import emit_conv
 from multiprof.adapters.onnx.rules.linear import contract
-from multiprof.ir import CONSTANT, INTEGER_DTYPES, Quant, TensorSpec
+from multiprof.ir import INTEGER_DTYPES, Quant, TensorSpec
 
 
 def quant_of(scale: Tensor | None, zero: Tensor | None, axis: int | None = None) -> Quant | None:
@@ -49,14 +49,6 @@ def make_as(node: Node, scale: Tensor | None, zero: Tensor | None, axis: int | N
     if y.quant is None and y.dtype in INTEGER_DTYPES:
         y.quant = quant_of(scale, zero, axis)
     return y
-
-
-def set_aside(node: Node, *tensors: Tensor | None) -> None:
-    """Scales and zero points that no layer reads are constants, however many there are."""
-    for tensor in tensors:
-        declared = None if tensor is None else node.writer.parameters.get(tensor.spec.name)
-        if declared is not None:
-            declared.kind = CONSTANT
 
 
 def _axis(node: Node, x: Tensor, scale: Tensor | None) -> int | None:

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from multiprof.adapters.onnx.node import Node, Rule, Tensor
-from multiprof.adapters.onnx.rules._common import float_attr, int_attr, ints, str_attr
+from multiprof.adapters.onnx.rules._common import float_attr, int_attr, ints, set_aside, str_attr
 from multiprof.errors import ModelError
 from multiprof.ir import TensorSpec
 
@@ -68,6 +68,10 @@ def emit(node: Node, op: str, given: Weights) -> None:
         "batch_first": bool(layout),
         **_own(node, op),
     }
+    for state in (given.h, given.c):
+        # Exporters write a start from nothing into the file as zeros, for the batch size they saw: nothing is learned.
+        if state is not None and state.value is not None and not state.value.any():
+            set_aside(node, state)
     leading = (batch, time) if layout else (time, batch)
     sequence = node.output(0)
     states = dict(zip(("hn", "cn") if op == "lstm" else ("hn",), (node.output(1), node.output(2)), strict=False))

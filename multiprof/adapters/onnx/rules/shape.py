@@ -14,6 +14,7 @@ from multiprof.adapters.onnx.rules._common import (
     ints,
     number,
     present,
+    set_aside,
     str_attr,
 )
 from multiprof.adapters.onnx.rules.pool import keep_quant
@@ -88,7 +89,11 @@ def slice_(node: Node) -> None:
 
 
 def expand(node: Node) -> None:
-    node.layer("expand", {"x": node.need(0)}, None, {"shape": node.y.shape})
+    x = node.need(0)
+    # Exporters write the initial state of a recurrent network as stored zeros that are expanded: nothing is learned.
+    if x.value is not None and x.value.dtype.kind == "f" and not x.value.any():
+        set_aside(node, x)
+    node.layer("expand", {"x": x}, None, {"shape": node.y.shape})
 
 
 def tile(node: Node) -> None:

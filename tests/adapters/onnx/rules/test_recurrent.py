@@ -145,3 +145,12 @@ def test_a_wrong_number_of_directions_is_an_error(one: One) -> None:
 def test_a_direction_nobody_knows_stays_without_a_cost(one: One) -> None:
     model = one("LSTM", operands("LSTM", 1), ["y"], ["w", "r", "b"], hidden_size=H, direction="sideways")
     assert model.ops == ["onnx.LSTM"]
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_start_from_nothing_is_no_parameter(one: One, learned: bool) -> None:
+    """Exporters write zeros for the batch they saw."""
+    start = np.ones((1, N, H), np.float32) * learned
+    given = operands("GRU") | {"l": None, "h0": start}
+    report = one("GRU", given, ["y"], ["w", "r", "b", "h0"], hidden_size=H).report
+    assert report.graph.parameters["h0"].kind == ("parameter" if learned else "constant")
