@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from multiprof.adapters._common.shapes import normal_axis
+from multiprof.adapters._common.shapes import broadcast, normal_axis
 from multiprof.adapters.onnx.call import Call
 from multiprof.adapters.onnx.types import Type
 
@@ -92,13 +92,23 @@ def mask(call: Call, inferred: Type | None) -> Type | None:
     return Type("tensor", inferred.dtype if inferred is not None and inferred.dtype else "bool", x.shape)
 
 
+def comparison(call: Call, inferred: Type | None) -> Type | None:
+    """Up to opset 15 these are known to onnx by their body alone, which its inference does not look at."""
+    a, b = call.tensor(0), call.tensor(1)
+    if a is None or b is None or not a.ranked or not b.ranked:
+        return inferred
+    return Type("tensor", "bool", broadcast(a.shape, b.shape, where=call.where))
+
+
 # Operator -> the number of the output, and how its type is corrected.
 CORRECTIONS: Mapping[str, tuple[int, Callable[[Call, Type | None], Type | None]]] = {
     "BlackmanWindow": (0, window),
     "Dropout": (1, mask),
+    "GreaterOrEqual": (0, comparison),
     "GroupNormalization": (0, as_first),
     "HammingWindow": (0, window),
     "HannWindow": (0, window),
+    "LessOrEqual": (0, comparison),
     "MaxUnpool": (0, max_unpool),
     "MeanVarianceNormalization": (0, as_first),
     "MelWeightMatrix": (0, mel_weights),

@@ -178,7 +178,7 @@ def _range(values: Operands, attrs: Attrs, version: int) -> Array:
     start, limit, delta = (value.ravel()[0] for value in values)
     count = int(np.ceil((float(limit) - float(start)) / float(delta)))
     _room((max(count, 0),))
-    return (start + np.arange(max(count, 0)) * delta).astype(values[0].dtype)
+    return np.asarray(start + np.arange(max(count, 0)) * delta).astype(values[0].dtype)
 
 
 def _constant_of_shape(values: Operands, attrs: Attrs, version: int) -> Array:

@@ -44,9 +44,8 @@ def call(walker: Walker, site: Call, function: FunctionProto) -> None:
     for name, value in zip(function.input, site.inputs, strict=False):
         if value is not None and name:
             inner.values[name] = value
-    made = {name: name for name in function.output}
     for inside, outside in zip(function.output, site.outputs, strict=False):
-        if outside and inside in made and inside not in inner.values:
+        if outside and inside not in inner.values and inside not in inner.names:
             inner.names[inside] = walker.named(outside, frame)
     walker.nodes(drop_absent(function, inner), inner, f"{walker.source.name}: the function {function.name!r}")
     for inside, outside in zip(function.output, site.outputs, strict=False):

@@ -103,6 +103,9 @@ def _names(proto: ModelProto) -> list[str]:
     for node in graph.node:
         found.update(dict.fromkeys(node.output))
     found.pop("", None)
+    for name in found:
+        if not isinstance(name, str):
+            raise ModelError(f"a tensor has the name {name!r}, which is no text")
     return list(found)
 
 

@@ -153,6 +153,8 @@ def concat(walker: Walker, call: Call) -> Any:
         return NotImplemented
     new = bool(call.attrs.get("new_axis", 0))
     shapes = [item.shape for item in items]
+    if not isinstance(call.attrs.get("axis"), int):
+        raise ModelError(f"{call.where} has no axis")
     axis = normal_axis(call.attrs["axis"], len(shapes[0]) + new, where=call.where)
     if new:
         shape = (*shapes[0][:axis], len(items), *shapes[0][axis:])

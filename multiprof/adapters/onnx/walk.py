@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from multiprof.adapters.onnx.call import Call, Deferred
 from multiprof.adapters.onnx.corrections import correct
 from multiprof.adapters.onnx.frame import Frame, in_order
 from multiprof.adapters.onnx.infer import infer
+from multiprof.adapters.onnx.late import LateWriter
 from multiprof.adapters.onnx.node import Node, Tensor
 from multiprof.adapters.onnx.rules._table import table
 from multiprof.adapters.onnx.scopes import joined, node_name, node_scope
@@ -25,7 +25,7 @@ from multiprof.adapters.onnx.types import UNRANKED, Type, Value, from_proto
 from multiprof.adapters.onnx.types import Sequence as SequenceValue
 from multiprof.adapters.onnx.wire import MAX_NODES
 from multiprof.errors import ModelError, MultiprofError
-from multiprof.ir import BITS, CONSTANT, STRING, Layer, TensorSpec
+from multiprof.ir import BITS, CONSTANT, STRING, TensorSpec
 
 MAX_KNOWN = 8_000_000  # elements of all known contents together
 STANDARD = ("", "ai.onnx")
@@ -60,12 +60,7 @@ GROWING = frozenset(("ConstantOfShape", "Expand", "Range", "Tile"))
 COUNTING = frozenset(("int64", "int32", "bool"))
 
 
-# Roles in which a tensor made out of nothing is a weight that the exporter left out.
-WEIGHT_ROLES = frozenset(("weight", "weight_ih", "weight_hh", "weight_hr", "bias", "bias_ih", "bias_hh", "peephole"))
-STATISTICS = frozenset((("batch_norm", "mean"), ("batch_norm", "var")))
-
-
-class Walker:
+class Walker(LateWriter):
     """Writes the layers of a graph. `writer` collects them; `source` has the contents of small tensors."""
 
     def __init__(
@@ -73,7 +68,7 @@ class Walker:
         trips: Mapping[str, int],
     ) -> None:  # fmt: skip
         self.source = source
-        self.writer = writer
+        super().__init__(writer)
         self.leaves = leaves
         self.sizes = sizes
         self.trips = trips
@@ -81,11 +76,8 @@ class Walker:
         self.functions: dict[tuple[str, str, str], FunctionProto] = {
             (f.domain, f.name, f.overload): f for f in source.model.functions
         }
-        self.deferred: dict[str, Deferred] = {}
-        self.looked_up: set[str] = set()  # declared tensors that a node reads
         self.visits = 0
         self.known = 0
-        self.trials = 0
         self.table = table()
 
     # ------------------------------------------------------------------------------------------------ graphs
@@ -134,7 +126,7 @@ class Walker:
         where = f"{self.source.name}: node {name!r} ({op_type})"
         inputs = tuple([self.value(i, frame, where) if i else None for i in proto.input])
         for value in inputs:
-            if value is not None and type(value) is not SequenceValue and value.weight:
+            if isinstance(value, Tensor) and value.weight:
                 self.looked_up.add(value.spec.name)
         if not op_type:
             raise ModelError(f"{self.source.name}: the node {name!r} has no operator")
@@ -384,50 +376,6 @@ class Walker:
         )
         tensor.partial = contents
         return True
-
-    # ------------------------------------------------------------------------------------------ late writing
-    def adopt(self, start: int) -> None:
-        """Settle what the layers written from ``start`` on read of the tensors that were left for later."""
-        if not self.deferred:
-            return
-        layers = self.writer.layers
-        wanted: list[tuple[Layer, str, Deferred]] = []
-        for layer in layers[start:]:
-            for role, spec in layer.inputs.items():
-                found = self.deferred.get(spec.name)
-                if found is not None:
-                    wanted.append((layer, role, found))
-        for layer, role, found in wanted:
-            if self.deferred.pop(found.spec.name, None) is not None:
-                self.settle(found, start, role in WEIGHT_ROLES or (layer.op, role) in STATISTICS)
-
-    def settle(self, found: Deferred, place: int, is_weight: bool) -> None:
-        """Declare a tensor that was left for later, or write its layer at ``place``."""
-        if found.write is None or (found.learned and is_weight):
-            spec = found.spec if found.spec.dtype != STRING else TensorSpec((found.nbytes,), "uint8", found.spec.name)
-            self.writer.declare(spec, None if found.learned else found.kind, source=found.source)
-            return
-        before = len(self.writer.layers)
-        found.write()
-        self.adopt(before)
-        made = self.writer.layers[before:]
-        del self.writer.layers[before:]
-        for layer in made:
-            layer.region = found.region
-        self.writer.layers[place:place] = made
-
-    @contextmanager
-    def trial(self) -> Iterator[None]:
-        """What is written inside is forgotten: a first look at a loop's body."""
-        kept = self.writer, self.deferred, self.looked_up
-        self.writer = GraphWriter(self.writer.name, self.writer.framework)
-        self.deferred, self.looked_up = dict(self.deferred), set(self.looked_up)
-        self.trials += 1
-        try:
-            yield
-        finally:
-            self.trials -= 1
-            self.writer, self.deferred, self.looked_up = kept
 
 
 def _from_shapes(call: Call) -> bool:

@@ -17,24 +17,32 @@ from multiprof.errors import ModelError
 KEPT = 1024  # bytes: payloads up to this size stay in the copy
 MAX_NODES = 100_000
 MAX_DEPTH = 90  # of enclosed messages; protobuf itself stops at 100
-MAX_FIELDS = 20_000_000  # of all that is stepped through, about ten seconds
-MAX_COPY = 512 << 20  # bytes of the copy
+MAX_FIELDS = 20_000_000  # numbers that are stepped over one by one, some seconds
+MAX_PARTS = 2_000_000  # texts and enclosed messages, of which protobuf makes an object of 100 bytes and more each
+LARGE = 16 << 20  # bytes: in a copy larger than this all parts are counted, the smallest ones too
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Buffer = mmap.mmap | bytes
 
 # Message -> field number -> the message it holds. Only those are entered in which a payload can be.
-_MODEL, _GRAPH, _NODE, _ATTRIBUTE, _TENSOR, _SPARSE, _FUNCTION = (
-    "model", "graph", "node", "attribute", "tensor", "sparse", "function",
+_MODEL, _GRAPH, _NODE, _ATTRIBUTE, _TENSOR, _SPARSE, _FUNCTION, _INFO, _TYPE, _SHAPED, _SHAPE, _PAIR, _NOTE = (
+    "model", "graph", "node", "attribute", "tensor", "sparse tensor", "function", "value", "type", "tensor type",
+    "shape", "pair", "annotation",
 )  # fmt: skip
 _ENTERED: Mapping[str, Mapping[int, str]] = {
-    _MODEL: {7: _GRAPH, 25: _FUNCTION},
-    _GRAPH: {1: _NODE, 5: _TENSOR, 15: _SPARSE},
-    _NODE: {5: _ATTRIBUTE},
-    _ATTRIBUTE: {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH, 22: _SPARSE, 23: _SPARSE},
-    _TENSOR: {},
+    _MODEL: {7: _GRAPH, 8: _PAIR, 14: _PAIR, 25: _FUNCTION},
+    _GRAPH: {1: _NODE, 5: _TENSOR, 11: _INFO, 12: _INFO, 13: _INFO, 14: _NOTE, 15: _SPARSE, 16: _PAIR},
+    _NODE: {5: _ATTRIBUTE, 9: _PAIR},
+    _ATTRIBUTE: {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH, 14: _TYPE, 15: _TYPE, 22: _SPARSE, 23: _SPARSE},
+    _TENSOR: {13: _PAIR, 16: _PAIR},
     _SPARSE: {1: _TENSOR, 2: _TENSOR},
-    _FUNCTION: {7: _NODE, 11: _ATTRIBUTE},
+    _FUNCTION: {7: _NODE, 9: _PAIR, 11: _ATTRIBUTE, 12: _INFO, 14: _PAIR},
+    _INFO: {2: _TYPE, 4: _PAIR},
+    _TYPE: {1: _SHAPED, 4: _TYPE, 5: _TYPE, 8: _SHAPED, 9: _TYPE},
+    _SHAPED: {1: _TYPE, 2: _SHAPE},  # a sequence and an optional have the type of their items as field 1
+    _SHAPE: {1: _PAIR},
+    _PAIR: {},
+    _NOTE: {2: _PAIR},
 }
 # What nobody here reads: documentation, training information, descriptions of devices.
 _DROPPED: Mapping[str, frozenset[int]] = {
@@ -45,6 +53,7 @@ _DROPPED: Mapping[str, frozenset[int]] = {
     _TENSOR: frozenset((3, 12)),  # 3: the segment, which is put there here
     _SPARSE: frozenset(),
     _FUNCTION: frozenset((8,)),
+    **dict.fromkeys((_INFO, _TYPE, _SHAPED, _SHAPE, _PAIR, _NOTE), frozenset()),
 }
 # TensorProto's fields of contents: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data
 CONTENTS = frozenset((4, 5, 6, 7, 9, 10, 11))
@@ -68,11 +77,17 @@ class Scanner:
         self.payloads: list[Payload] = []
         self.nodes = 0
         self.fields = 0
+        self.parts = 0
+        self.entered_above = KEPT
 
     def copy(self) -> bytes:
         """The model without large payloads, in protobuf's format; raises `ModelError` for what is no such message."""
-        made = self._message(_MODEL, 0, len(self.data), 0)
-        return b"".join(made)
+        made = b"".join(self._message(_MODEL, 0, len(self.data), 0))
+        if len(made) > LARGE:
+            count = Scanner(made, self.name)
+            count.entered_above = 0
+            count._message(_MODEL, 0, len(made), 0)
+        return made
 
     def _message(self, kind: str, start: int, end: int, depth: int) -> list[bytes]:
         """The pieces of the copy of the message between two offsets."""
@@ -86,11 +101,14 @@ class Scanner:
         pieces: list[bytes] = []
         pending = start  # what lies between here and the current field is copied as it is
         where = start
-        fields = 0
-        nodes = 0
+        nodes = parts = 0
+        fields_left = MAX_FIELDS - self.fields
+        entered_above = self.entered_above
         while where < end:
             begin = where
-            fields += 1
+            fields_left -= 1
+            if fields_left < 0:
+                raise self.error(begin, f"more than {MAX_FIELDS} fields")
             tag = data[where]
             where += 1
             if tag >= 0x80:
@@ -106,6 +124,9 @@ class Scanner:
                     length, where = self._varint(where, end)
                 inside = where
                 where += length
+                parts += 1
+                if self.parts + parts > MAX_PARTS:
+                    raise self.error(begin, f"more than {MAX_PARTS} texts and messages")
                 if where > end:
                     raise self.error(begin, f"field {number} of a {kind} is {length} bytes long: {end - inside} follow")
                 if counts_nodes and number == node_field:
@@ -115,14 +136,19 @@ class Scanner:
                 if number in dropped:
                     pieces.append(data[pending:begin])
                     pending = where
-                elif length > KEPT:
+                elif length > entered_above:
                     if number in entered:
+                        self.parts += parts
+                        self.nodes += nodes
+                        parts = nodes = 0
+                        self.fields = MAX_FIELDS - fields_left
                         inner = self._message(entered[number], inside, where, depth + 1)
                         pieces.append(data[pending:begin])
                         pieces.append(_key(number, BYTES) + _number(sum(map(len, inner))))
                         pieces += inner
                         pending = where
-                    elif is_tensor and number in CONTENTS:
+                        fields_left = MAX_FIELDS - self.fields
+                    elif is_tensor and number in CONTENTS and length > KEPT:
                         pieces.append(data[pending:begin])
                         pieces.append(self._left_out(number, inside, length))
                         pending = where
@@ -149,9 +175,8 @@ class Scanner:
             if number == 0:
                 raise self.error(begin, f"a {kind} has a field of number 0")
         self.nodes += nodes
-        self.fields += fields
-        if self.fields > MAX_FIELDS:
-            raise self.error(start, f"more than {MAX_FIELDS} fields")
+        self.parts += parts
+        self.fields = MAX_FIELDS - fields_left
         pieces.append(data[pending:end])
         return pieces
 

@@ -148,6 +148,15 @@ def test_more_nodes_than_any_network_has() -> None:
         Scanner(data, "m.onnx").copy()
 
 
+def test_more_parts_than_any_network_has() -> None:
+    """Empty attributes take two bytes each in the file, and a hundred in memory: in one node, and in many small ones."""
+    one = message(7, message(1, message(5, b"") * (wire.MAX_PARTS + 1)))
+    many = message(7, message(1, message(5, b"") * 400 + message(6, b"d")) * 21_000)
+    for data in (one, many):
+        with pytest.raises(ModelError, match=f"more than {wire.MAX_PARTS} texts and messages"):
+            Scanner(data, "m.onnx").copy()
+
+
 def test_graphs_nested_without_end() -> None:
     content = message(1, message(8, b"w") + message(9, bytes(2000)))
     for _ in range(200):
