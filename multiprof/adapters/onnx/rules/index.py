@@ -8,15 +8,18 @@ from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
 from multiprof.adapters.onnx.rules._common import Operand, axis_of, int_attr, like_first, number, ranked, str_attr
 from multiprof.ir import INTEGER_DTYPES, TensorSpec
 
+# Integers that stand for real numbers, where they are a table of weights.
+_STORED = frozenset(("int8", "uint8", "int4", "uint4", "int2", "uint2"))
 _REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 
 
 def emit_rows(node: Node, x: Tensor, indices: Operand, y: TensorSpec | None, axis: int, suffix: str = "") -> None:
     """Elements along an axis: an ``embedding`` where they are rows of a table of weights, else a ``gather``.
 
-    A table is two-dimensional and real (or quantised), the indices are integers.
+    A table is two-dimensional and real, or of a few bits, as real numbers are stored that are dequantised behind the
+    gather. The indices are integers.
     """
-    real = x.dtype not in INTEGER_DTYPES or x.spec.quant is not None
+    real = x.dtype not in INTEGER_DTYPES or x.dtype in _STORED
     spec = indices.spec if isinstance(indices, Tensor) else indices
     if axis == 0 and x.rank == 2 and x.weight and real and spec.dtype in ("int32", "int64"):
         attrs = {"num_embeddings": x.shape[0], "embedding_dim": x.shape[1]}

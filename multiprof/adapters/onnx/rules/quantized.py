@@ -14,7 +14,7 @@ from multiprof.adapters.onnx.node import Node, Rule, Tensor
 from multiprof.adapters.onnx.rules._common import axis_of, int_attr, ints, set_aside
 from multiprof.adapters.onnx.rules.conv import emit_conv
 from multiprof.adapters.onnx.rules.linear import contract
-from multiprof.ir import INTEGER_DTYPES, Quant, TensorSpec
+from multiprof.ir import INTEGER_DTYPES, PARAMETER, Quant, TensorSpec
 
 
 def quant_of(scale: Tensor | None, zero: Tensor | None, axis: int | None = None) -> Quant | None:
@@ -39,6 +39,8 @@ def read_as(
     declared = node.writer.parameters.get(tensor.spec.name)
     if declared is not None and declared.spec.quant is None:
         declared.spec = replace(declared.spec, quant=quant)
+        if declared.spec.rank:
+            declared.kind = PARAMETER  # real numbers, learned as those of its float twin are
     return replace(tensor.spec, quant=quant)
 
 

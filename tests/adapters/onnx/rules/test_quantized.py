@@ -149,6 +149,17 @@ def test_sums_joins_and_selections(one: One) -> None:
     assert soft.layer.attrs["n"] == 4 * 6 * 6
 
 
+def test_stored_operands_are_parameters_as_those_of_the_float_twin_are(one: One) -> None:
+    given = X | {"o": q(4, 1, 1), "os": scale(0.2), "oz": U8, "ys": scale(0.3), "yz": U8}
+    model = one("QLinearMul", given, weights=["xs", "xz", "o", "os", "oz", "ys", "yz"], domain=MS)
+    twin = one("Mul", {"x": f(1, 4, 6, 6), "o": f(4, 1, 1)}, weights=["o"])
+    assert model.report.params == twin.report.params == 4
+    rows = one("Gather", {"t": np.zeros((30, 16), np.int8), "i": np.zeros(7, np.int64)}, weights=["t"])
+    assert (rows.ops, rows.report.params) == (["embedding"], 30 * 16)
+    table = one("Gather", {"t": np.zeros((30, 16), np.int64), "i": np.zeros(7, np.int64)}, weights=["t"])
+    assert (table.ops, table.report.params) == (["gather"], 0)
+
+
 def test_a_mixture_of_experts(one: One) -> None:
     """Six tokens, each with the best 2 of 4 experts: 12 rows of 8 → 16 → 8."""
     given = {"x": f(6, 8), "r": f(6, 4), "a": f(4, 16, 8), "ab": f(4, 16), "b": f(4, 8, 16), "bb": f(4, 8)}
