@@ -98,7 +98,7 @@ class _Applied:
                     if "rngs" in options:
                         raise
                     options["rngs"] = {stream: jax.random.key(0) for stream in _STREAMS}
-                except (errors.ModifyScopeVariableError, errors.ImmutableVariableError):
+                except errors.ModifyScopeVariableError:
                     if "mutable" in options:
                         raise
                     options["mutable"] = [name for name in variables if name != "params"]

@@ -36,7 +36,7 @@ def nnx_program(module: Any, inputs: Inputs) -> Program:
     leaves = [_leaf(nnx, path, variable) for path, variable in variables]
     modules = {
         ".".join(str(part) for part in path): f"{type(part_).__module__}.{type(part_).__qualname__}"
-        for path, part_ in nnx.iter_modules(module)
+        for path, part_ in _parts(nnx, module)
         if path
     }
 
@@ -64,10 +64,15 @@ def _leaf(nnx: Any, path: tuple[Any, ...], variable: Any) -> Leaf:
     return Leaf(name, kind, tuple(value.shape), value.dtype, True if learned else None, id(value), name)
 
 
+def _parts(nnx: Any, module: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    """Every module in a module, itself included, with its path."""
+    return [(path, part) for path, part in nnx.iter_graph(module) if isinstance(part, nnx.Module)]
+
+
 @contextmanager
 def _scopes(nnx: Any, copy: Any) -> Iterator[None]:
     """Every call of a part of ``copy`` opens a scope of the part's path."""
-    paths = {id(part): ".".join(str(p) for p in path) for path, part in nnx.iter_modules(copy)}
+    paths = {id(part): ".".join(str(p) for p in path) for path, part in _parts(nnx, copy)}
     open_: list[str] = [""]
 
     def scoped(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,9 +91,9 @@ def _scopes(nnx: Any, copy: Any) -> Iterator[None]:
 
         return scoped_call
 
-    classes = {
-        cls for _, part in nnx.iter_modules(copy) for cls in type(part).__mro__ if "__call__" in cls.__dict__
-    } - {object}
+    classes = {cls for _, part in _parts(nnx, copy) for cls in type(part).__mro__ if "__call__" in cls.__dict__} - {
+        object
+    }
     with _one_at_a_time:
         saved: list[tuple[Any, Any]] = [(cls, cls.__dict__["__call__"]) for cls in classes]
         try:
