@@ -126,16 +126,15 @@ def test_resnet50_mxnet(mxnet_files: tuple[Path, dict[str, dict[str, int]]]) -> 
 # ------------------------------------------------------------------------------------------------------------ LSTM
 
 
-@pytest.mark.parametrize(("exporter", "states"), [("script", 0), ("dynamo", 2)])
-def test_lstm_onnx(exporter: str, states: int, torch_files: Path, torch_nets: ModuleType) -> None:
+@pytest.mark.parametrize("exporter", ["script", "dynamo"])
+def test_lstm_onnx(exporter: str, torch_files: Path, torch_nets: ModuleType) -> None:
     before = live(torch_nets, "lstm")
     assert (before.macs, before.params) == (LSTM_MACS, LSTM_KERNELS + 2 * LSTM_BIASES) == (117_964_800, 2_367_488)
     report = covered(multiprof.analyze(torch_files / f"lstm_{exporter}.onnx"))
     assert report.macs == before.macs
     assert macs_of(report, "lstm") == macs_of(before, "lstm")
-    # The newer exporter stores the zeros that states start from, once for both layers and both kinds of state. The
-    # older one lets the file make them, out of the batch size: they are no weights.
-    assert report.params == before.params + states * HIDDEN
+    # the zeros that states start from, which the newer exporter stores, are no weights
+    assert report.params == before.params
 
 
 def test_lstm_tflite(keras_files: tuple[Path, dict[str, dict[str, int]]]) -> None:
