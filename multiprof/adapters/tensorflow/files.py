@@ -23,6 +23,7 @@ _INPUTS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
 _VARIABLES = frozenset(("VarHandleOp", "VariableV2", "Variable"))
 # What makes a result that is none of the network's: variables, and what reads and writes files.
 _NO_RESULTS = _VARIABLES | {"Const", "NoOp", "RestoreV2", "SaveV2"}
+_CONTROL = frozenset(("Enter", "Exit", "Switch", "Merge", "NextIteration", "LoopCond", "TensorArrayV3"))
 
 
 def read_file(path: Path, options: ReadOptions) -> Program:
@@ -208,8 +209,7 @@ def _sinks(graph: Any) -> list[str]:
         for text in node.input:
             source = text.lstrip("^").partition(":")[0]
             readers.setdefault(source, []).append(node.name)
-            if not text.startswith("^"):
-                read.add(source)
+            read.add(source)
     starts = [node.name for node in graph.node if node.op in _INPUTS]
     follows: set[str] = set()
     waiting = list(starts)
@@ -218,14 +218,16 @@ def _sinks(graph: Any) -> list[str]:
         if name not in follows:
             follows.add(name)
             waiting.extend(readers.get(name, ()))
-    return [
-        node.name
+    found = [
+        node
         for node in graph.node
         if node.name not in read
         and (node.name in follows or not starts)
         and node.op not in _INPUTS | _NO_RESULTS
         and not node.op.startswith(("Assign", "Assert", "Print", "Save"))
     ]
+    # a loop's counter leaves it unread; it is a result only where there is no other
+    return [node.name for node in found if node.op not in _CONTROL] or [node.name for node in found]
 
 
 def _reached(graph: Any, wanted: list[str]) -> set[str]:

@@ -231,7 +231,7 @@ class Walker:
             return self._custom(frame, node)
         try:
             node.outputs = list(self.scratch.operation(node.proto, [value.flat for value in node.inputs]).outputs)
-        except (ValueError, TypeError, tf.errors.OpError) as error:
+        except (ValueError, TypeError, IndexError, KeyError, tf.errors.OpError) as error:
             raise node.fail(short(error)) from None
         if not node.outputs:
             return []
