@@ -11,7 +11,7 @@ from multiprof.adapters.tflite.model import Model, Signature, SubGraph
 from multiprof.adapters.tflite.node import Node
 from multiprof.adapters.tflite.rules import CUSTOM_RULES, RULES
 from multiprof.adapters.tflite.walk import Given, Walker
-from multiprof.errors import InputsError, UsageError
+from multiprof.errors import UsageError
 from multiprof.extensions import Trace
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph, TensorSpec
@@ -113,11 +113,7 @@ def _bound(
                 if size != 1:
                     writer.warnings.append(f"the free axis {free} has the size {size} that the file gives")
         declared.append(Declared(name, tuple(shape), tensor.dtype, fixed=False))
-    bound = bind(declared, inputs, sizes, what=file)
-    for name, spec in bound.inputs.items():
-        if any(d == 0 for d in spec.shape):
-            raise InputsError(f"the input {name!r} has the shape {spec.shape}, which has no elements")
-    return bound
+    return bind(declared, inputs, sizes, what=file)
 
 
 def _version(model: Model) -> str:

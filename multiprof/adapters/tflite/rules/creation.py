@@ -108,9 +108,13 @@ def rfft2d(node: Node) -> None:
     lengths = node.values(1) or (None, None)
     if len(lengths) != 2:
         raise node.fail(f"its lengths are {lengths}")
+    if any(n is not None and (not isinstance(n, int) or n < 1) for n in lengths):
+        raise node.fail(f"its lengths are {lengths}")
     height, width = lengths
     half = None if width is None else width // 2 + 1
     y = node.result((*x.shape[:-2], height, half))
+    if not y.dtype.startswith("complex") or x.dtype != "float32":
+        raise node.fail(f"it makes {y.dtype} of {x.dtype}, not complex64 of float32")
     rows = node.between((*x.shape[:-1], half), y)
     attrs = {"axis": x.rank - 1, "n": width, "inverse": False, "onesided": True}
     node.layer("fft", {"x": x}, {"y": rows}, attrs, piece="rows")
