@@ -21,6 +21,7 @@ class Table(NamedTuple):
 
 
 CONTRIB = "com.microsoft"
+BLOCKED = "com.microsoft.nchwc"
 CLASSICAL = "ai.onnx.ml"
 
 
@@ -33,7 +34,7 @@ def table() -> Table:
         if info.name.startswith("_"):
             continue
         module = import_module(f"{rules.__name__}.{info.name}")
-        for domain, attribute in (("", "RULES"), (CONTRIB, "CONTRIB"), (CLASSICAL, "ML")):
+        for domain, attribute in (("", "RULES"), (CONTRIB, "CONTRIB"), (CLASSICAL, "ML"), (BLOCKED, "NCHWC")):
             for op_type, rule in getattr(module, attribute, {}).items():
                 _add(found, (domain, op_type), rule, info.name)
         for key, inference in getattr(module, "INFER", {}).items():

@@ -49,6 +49,9 @@ def _conv(channels_last: bool) -> Rule:
     return rule
 
 
+fused_conv = _conv(False)
+
+
 def infer_conv(node: Node) -> Found:
     last = node.op_type.startswith("Nhwc") or bool(int_attr(node, "channels_last", 0))
     place = 3 if node.op_type == "QLinearConv" else 1
@@ -166,7 +169,7 @@ CONTRIB: dict[str, Rule] = {
     "ConvTransposeWithDynamicPads": conv_transpose,
     "CropAndResize": crop_and_resize,
     "ExpandDims": expand_dims,
-    "FusedConv": _conv(False),
+    "FusedConv": fused_conv,
     "GatherND": gather_nd,
     "GridSample": grid_sample,
     "Inverse": unary("inverse"),
