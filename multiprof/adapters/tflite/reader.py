@@ -52,6 +52,8 @@ def _read(model: Model, path: Path, inputs: Inputs | None, leaves: frozenset[str
     given = [Given(spec) for spec in specs]
     results = walker.run(number, given, "model")
     walker.finish()
+    if any(tensor.kind == "STRING" for tensor in subgraph.tensors):
+        writer.warnings.append("texts are counted as one byte each: how long they are shows only in the values")
     metadata: dict[str, Any] = {
         "rung": "file",
         "framework_version": _version(model),

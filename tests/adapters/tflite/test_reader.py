@@ -273,3 +273,45 @@ def test_no_framework_is_loaded(build: Any, options: Callable[..., Any], case: C
     loaded = set(done.stdout.split())
     assert "multiprof.adapters.tflite" in loaded
     assert not loaded & {"tensorflow", "numpy", "ai_edge_litert", "torch", "onnx", "flatbuffers"}
+
+
+def test_pooling_of_mediapipe(build: Any, case: Callable[..., Any]) -> None:
+    """Options: padding SAME, strides 2 and 2, windows of 2×3; and back again by the places found."""
+    graph = build.graph()
+    x = graph.input((1, 4, 6, 8), name="x")
+    y, places = graph.tensor((1, 2, 3, 8), name="y"), graph.tensor((1, 2, 3, 8), name="places")
+    back = graph.tensor((1, 4, 6, 8), name="back")
+    options = np.array([1, 2, 2, 3, 2], np.int32).tobytes()
+    graph.op("CUSTOM", [x], [y, places], custom="MaxPoolingWithArgmax2D", custom_options=options)
+    graph.op("CUSTOM", [y, places], [back], custom="MaxUnpooling2D")
+    graph.output(back)
+    report = case(build).report()
+    assert [layer.op for layer in report.graph.layers] == ["max_pool", "max_unpool"]
+    assert report.graph.layers[0].attrs["kernel_size"] == (2, 3)
+    assert report.flops == 2 * 3 * 8 * (6 - 1)
+    assert report.coverage == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "packed", "nbytes"), [(17, b"\x11" * 8, 8), (19, b"\x11" * 4, 4), (8, b"\0" * 128, 128)]
+)
+def test_other_element_types(build: Any, case: Callable[..., Any], kind: int, packed: bytes, nbytes: int) -> None:
+    """Sixteen elements of 4 bits, of 2 bits, and complex ones of 64."""
+    graph = build.graph()
+    x = graph.input((16,), name="x")
+    weight = graph.tensor((16,), kind=kind, data=packed, name="w", scale=[0.1] if kind != 8 else ())
+    y = graph.tensor((16,), name="y")
+    graph.op("ADD", [x, weight], [y])
+    graph.output(y)
+    report = case(build).report()
+    assert (report.params, report.weight_bytes) == (16, nbytes)
+
+
+def test_texts_are_counted_as_a_byte(build: Any, case: Callable[..., Any]) -> None:
+    graph = build.graph()
+    x, y = graph.input((4,), kind=5, name="x"), graph.tensor((4,), name="y")
+    graph.op("CUSTOM", [x], [y], custom="Tokenize")
+    graph.output(y)
+    report = case(build).report()
+    assert report.graph.inputs[0].nbytes == 4
+    assert any("texts" in warning for warning in report.warnings)
