@@ -79,15 +79,21 @@ def coded_shape(call: Call, codes: tuple[int, ...], source: Shape, reverse: bool
         else:
             raise call.attrs.wrong("shape", "a shape of numbers from −4 on")
         i += 1
-    if rest >= 0:
-        total, known = numel(source), numel(tuple(made))
-        if total is None or known is None:
-            made[rest] = None
-        elif known == 0 or total % known:
-            raise call.error(f"the {total} elements of {source} do not fit the shape {codes}")
-        else:
-            made[rest] = total // known
+    _fill_rest(call, made, rest, source, codes)
     return tuple(made[::-1] if reverse else made)
+
+
+def _fill_rest(call: Call, made: list[int | None], rest: int, source: Shape, codes: tuple[int, ...]) -> None:
+    """Put what is left of the elements where the −1 stands; ``made`` has a 1 there, ``rest`` is below 0 without one."""
+    if rest < 0:
+        return
+    total, known = numel(source), numel(tuple(made))
+    if total is None or known is None:
+        made[rest] = None
+    elif known == 0 or total % known:
+        raise call.error(f"the {total} elements of {source} do not fit the shape {codes}")
+    else:
+        made[rest] = total // known
 
 
 def _dim(call: Call, dims: Shape, at: int) -> int | None:
@@ -220,14 +226,7 @@ def infer_npx_reshape(call: Call) -> None:
         else:
             raise call.attrs.wrong("newshape", "a shape of numbers from −6 on")
         i += 1
-    if rest >= 0:
-        total, known = numel(source), numel(tuple(made))
-        if total is None or known is None:
-            made[rest] = None
-        elif known == 0 or total % known:
-            raise call.error(f"the {total} elements of {source} do not fit the shape {codes}")
-        else:
-            made[rest] = total // known
+    _fill_rest(call, made, rest, source, codes)
     give_checked(call, tuple(made[::-1] if reverse else made), source)
     fill_back(call)
 
