@@ -11,6 +11,7 @@ from onnx import GraphProto
 
 from multiprof.adapters._common.shapes import normal_axis
 from multiprof.adapters.onnx.call import Call, Deferred
+from multiprof.adapters.onnx.infer import ShapeError
 from multiprof.adapters.onnx.node import Tensor
 from multiprof.adapters.onnx.scopes import joined, node_scope
 from multiprof.adapters.onnx.types import UNRANKED, Value, from_proto
@@ -35,13 +36,28 @@ def conditional(walker: Walker, call: Call) -> None:
         walker.writer.warnings.append(f"{call.name}: the condition is known beforehand: only its {label} branch counts")
         _give(call, _run(walker, call, taken, [], _outputs_named(walker, call, taken), label))
         return
-    with walker.writer.region(f"{call.name}/then", BRANCH, group=call.name):
-        first = _run(walker, call, then, [], _outputs_named(walker, call, then), "then")
-    with walker.writer.region(f"{call.name}/else", BRANCH, group=call.name):
-        second = _run(walker, call, other, [], {}, "else")
+    first = _branch(walker, call, then, "then", _outputs_named(walker, call, then))
+    second = _branch(walker, call, other, "else", {} if first is not None else _outputs_named(walker, call, other))
+    if first is None and second is None:
+        raise ShapeError(f"{call.where}: neither branch can run: {walker.writer.warnings[-1]}")
+    if first is None or second is None:
+        _give(call, [_loosened(value) for value in first or second or ()])
+        return
     if len(first) != len(second):
         raise ModelError(f"{call.where}: its branches have {len(first)} and {len(second)} outputs")
     _give(call, [_loosened(_merged(a, b)) for a, b in zip(first, second, strict=True)])
+
+
+def _branch(walker: Walker, call: Call, body: GraphProto, label: str, names: dict[str, str]) -> list[Value] | None:
+    """One branch in its region; ``None`` where it cannot run on these shapes, which the other one is there for."""
+    mark = walker.mark()
+    try:
+        with walker.writer.region(f"{call.name}/{label}", BRANCH, group=call.name):
+            return _run(walker, call, body, [], names, label)
+    except ShapeError as error:
+        walker.undo(mark)
+        walker.writer.warnings.append(f"{call.name}: its {label} branch cannot run on these shapes: {error}")
+        return None
 
 
 def loop(walker: Walker, call: Call) -> None:

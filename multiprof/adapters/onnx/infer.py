@@ -19,6 +19,10 @@ FLOATS_MATTER = frozenset(("Resize", "Upsample", "Range"))
 GIVEN = 1024  # elements
 
 
+class ShapeError(ModelError):
+    """The operands of a node contradict its operator."""
+
+
 @lru_cache(maxsize=4096)
 def schema_of(op_type: str, version: int, domain: str) -> Any:
     """onnx's schema of an operator at an opset version, or ``None`` where it knows none."""
@@ -62,11 +66,11 @@ def infer(
         if any(value is not None and not _is_certain(value) for value in inputs):
             return {}  # a guess may be what contradicts the operator
         text = " ".join(str(error).split())
-        raise ModelError(f"{where}: {text[:300]}") from error
+        raise ShapeError(f"{where}: {text[:300]}") from error
     try:
         return {name: from_bytes(raw) for name, raw in made.items()}
     except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
+        raise ShapeError(f"{where}: {error}") from error
 
 
 def _is_certain(value: Value) -> bool:
@@ -86,4 +90,4 @@ def _give(op_type: str, name: str, value: Tensor, data: dict[str, bytes]) -> Non
         data[name] = tensor_proto(value.value, spec.dtype)
 
 
-__all__ = ["infer", "schema_of"]
+__all__ = ["ShapeError", "infer", "schema_of"]

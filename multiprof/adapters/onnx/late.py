@@ -53,6 +53,17 @@ class LateWriter:
             layer.region = found.region
         self.writer.layers[place:place] = made
 
+    def mark(self) -> tuple[int, set[str], dict[str, Deferred]]:
+        """Where the writing stands, for `undo`."""
+        return len(self.writer.layers), set(self.writer.regions), dict(self.deferred)
+
+    def undo(self, mark: tuple[int, set[str], dict[str, Deferred]]) -> None:
+        """Take back the layers and regions written since; what was declared stays declared."""
+        layers, regions, self.deferred = mark
+        del self.writer.layers[layers:]
+        for id in set(self.writer.regions) - regions:
+            del self.writer.regions[id]
+
     @contextmanager
     def trial(self) -> Iterator[None]:
         """What is written inside is forgotten: a first look at a loop's body."""

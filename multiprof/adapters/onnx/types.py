@@ -84,11 +84,14 @@ def _write(item: Type, into: TypeProto) -> None:
 @lru_cache(maxsize=4096)
 def from_bytes(raw: bytes) -> Type:
     """What a serialised TypeProto says, as `from_proto` does."""
-    return from_proto(TypeProto.FromString(raw), "the result")
+    return from_proto(TypeProto.FromString(raw), "the result", inferred=True)
 
 
-def from_proto(proto: TypeProto, where: str = "a type", depth: int = 0) -> Type:
-    """What a TypeProto says; raises `ModelError` for a negative size and for types nested without end."""
+def from_proto(proto: TypeProto, where: str = "a type", depth: int = 0, *, inferred: bool = False) -> Type:
+    """What a TypeProto says; raises `ModelError` for a negative size.
+
+    A declared size of -1 is a free axis, as some exporters write it; an inferred one is negative.
+    """
     kind = proto.WhichOneof("value")
     if kind == "tensor_type" or kind == "sparse_tensor_type":
         tensor = proto.tensor_type if kind == "tensor_type" else proto.sparse_tensor_type
@@ -98,7 +101,7 @@ def from_proto(proto: TypeProto, where: str = "a type", depth: int = 0) -> Type:
         sizes: list[int | None] = []
         names: list[str] = []
         for dim in tensor.shape.dim:
-            if dim.HasField("dim_value") and dim.dim_value != -1:  # which some exporters write for a free axis
+            if dim.HasField("dim_value") and (inferred or dim.dim_value != -1):
                 sizes.append(dim.dim_value)
                 names.append("")
             else:

@@ -64,6 +64,27 @@ def test_a_condition_that_the_shapes_decide(models: Any, limit: int, columns: in
     assert any("known beforehand" in w for w in graph.metadata["warnings"])
 
 
+def test_a_branch_that_cannot_run_on_the_shapes_given(models: Any) -> None:
+    """One convolution for each length, as speech models have it: only the one that fits counts."""
+
+    def branch(kernel: int, label: str) -> onnx.GraphProto:
+        return models.graph([node("Conv", ["x", f"w{kernel}"], [label], name="conv")], [], [label], name=label)
+
+    model = models.model(
+        [node("If", ["c"], ["y"], name="choose", then_branch=branch(64, "long"), else_branch=branch(4, "short"))],
+        [models.info("x", [1, 1, 16]), models.info("c", [], BOOL)], ["y"],
+        [models.weight("w64", (2, 1, 64)), models.weight("w4", (2, 1, 4))],
+    )  # fmt: skip
+    graph = models.read(model)
+    assert set(graph.regions) == {"choose/else"}
+    assert graph.outputs[0].shape == (1, 2, 13)
+    assert models.run(model, {"x": np.zeros((1, 1, 16), np.float32), "c": np.array(False)})["y"].shape == (1, 2, 13)
+    assert any("then branch cannot run" in warning for warning in graph.metadata["warnings"])
+    model.graph.input[0].CopyFrom(models.info("x", [1, 1, 2]))
+    with pytest.raises(ModelError, match="neither branch can run"):
+        models.read(model)
+
+
 def body(models: Any, size: int, *, condition: str = "always") -> onnx.GraphProto:
     """h = tanh(h · w); gathers h. The loop goes on always, or while the sum of h is positive."""
     nodes = [node("MatMul", ["h", "w"], ["p"], name="mm"), node("Tanh", ["p"], ["h_next"], name="act")]

@@ -50,9 +50,9 @@ def test_a_function_called_twice(models: Any) -> None:
 
 def test_attributes_that_refer_to_those_of_the_call(models: Any) -> None:
     inner = node("Elu", ["a"], ["out"], name="act")
-    inner.attribute.append(helper.make_attribute_ref_name(helper.make_attribute("alpha", 1.0), "slope"))
+    inner.attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
     turn = node("Concat", ["a", "a"], ["c"], name="join")
-    turn.attribute.append(helper.make_attribute_ref_name(helper.make_attribute("axis", 0), "along"))
+    turn.attribute.add(name="axis", ref_attr_name="along", type=onnx.AttributeProto.INT)
     body = [turn, node("Identity", ["c"], ["a2"], name="same"), inner]
     body[2].input[0] = "a2"
     model = models.model(

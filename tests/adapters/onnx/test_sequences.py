@@ -67,7 +67,7 @@ def test_a_map_over_known_items_is_unrolled(models: Any) -> None:
             [models.info("a", [2, 8]), models.info("b", [3, 8])],
             ["y"],
             [models.weight("w", (8, 4)), models.tensor("one", np.int64(1))],
-        )  # fmt: skip
+        )
     )
     assert [layer.name for layer in graph.layers] == ["each/0/mm", "each/1/mm"]
     assert graph.outputs[0].shape == (3, 4)
@@ -75,7 +75,7 @@ def test_a_map_over_known_items_is_unrolled(models: Any) -> None:
 
 def test_a_position_that_there_is_not(models: Any) -> None:
     nodes = [node("SequenceConstruct", ["x"], ["s"]), node("SequenceAt", ["s", "five"], ["y"], name="take")]
-    with pytest.raises(ModelError, match="'take'.*position 5 in a sequence of 1"):
+    with pytest.raises(ModelError, match=r"'take'.*position 5 in a sequence of 1"):
         models.read(models.model(nodes, [models.info("x", [1])], ["y"], [models.tensor("five", np.int64(5))]))
 
 

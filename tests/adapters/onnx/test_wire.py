@@ -149,7 +149,7 @@ def test_more_nodes_than_any_network_has() -> None:
 
 
 def test_more_parts_than_any_network_has() -> None:
-    """Empty attributes take two bytes each in the file, and a hundred in memory: in one node, and in many small ones."""
+    """Empty attributes take two bytes each in the file, a hundred in memory: in one node, and in many small ones."""
     one = message(7, message(1, message(5, b"") * (wire.MAX_PARTS + 1)))
     many = message(7, message(1, message(5, b"") * 400 + message(6, b"d")) * 21_000)
     for data in (one, many):
