@@ -23,7 +23,8 @@ _INPUTS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
 _VARIABLES = frozenset(("VarHandleOp", "VariableV2", "Variable"))
 # What makes a result that is none of the network's: variables, and what reads and writes files.
 _NO_RESULTS = _VARIABLES | {"Const", "NoOp", "RestoreV2", "SaveV2"}
-_CONTROL = frozenset(("Enter", "Exit", "Switch", "Merge", "NextIteration", "LoopCond", "TensorArrayV3"))
+_SWITCHES = frozenset(("Switch", "RefSwitch"))
+_CONTROL = _SWITCHES | {"Enter", "Exit", "Merge", "NextIteration", "LoopCond", "TensorArrayV3"}
 
 
 def read_file(path: Path, options: ReadOptions) -> Program:
@@ -226,8 +227,13 @@ def _sinks(graph: Any) -> list[str]:
         and node.op not in _INPUTS | _NO_RESULTS
         and not node.op.startswith(("Assign", "Assert", "Print", "Save"))
     ]
-    # a loop's counter leaves it unread; it is a result only where there is no other
-    return [node.name for node in found if node.op not in _CONTROL] or [node.name for node in found]
+    # a loop's counter leaves it unread, a choice's condition enters both arms: results only where there are no others
+    ops = {node.name: node.op for node in graph.node}
+    pivots = {
+        node.name for node in found if node.op == "Identity" and ops.get(next(iter(_sources(node)), "")) in _SWITCHES
+    }
+    real = [node.name for node in found if node.op not in _CONTROL and node.name not in pivots]
+    return real or [node.name for node in found]
 
 
 def _reached(graph: Any, wanted: list[str]) -> set[str]:

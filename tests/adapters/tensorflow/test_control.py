@@ -28,7 +28,7 @@ def test_a_loop_that_counts(graph_of, cost):
         (0, lambda i: i < 10, lambda i: i + 3, 4),
         (0, lambda i: i <= 9, lambda i: i + 3, 4),
         (10, lambda i: i > 0, lambda i: i - 4, 3),
-        (10, lambda i: 0 <= i, lambda i: i - 5, 3),
+        (10, lambda i: i >= 0, lambda i: i - 5, 3),
         (5, lambda i: i < 5, lambda i: i + 1, 0),
     ],
 )
