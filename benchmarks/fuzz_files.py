@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -32,13 +33,36 @@ LIMIT_BYTES = 1 << 30
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite", "mxnet": "-symbol.json"}
 EXTREMES = (b"\x00" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\x80" * 9 + b"\x01", b"\xff" * 10)
 
+TOKENS = rb"(\d+|[A-Za-z_]\w*)"
+ODD_TOKENS = (
+    b"0",
+    b"-5",
+    b"1",
+    b"999999999999999999",
+    b"3000000000",
+    b"",
+    b"None",
+    b"(1, 1, 1)",
+    b"1e400",
+    b"\xc3\xa9",
+)
+
 
 def mutate(data: bytes, random_: random.Random) -> tuple[str, bytes]:
     """One mutation: its kind, and the file's new contents."""
-    kind = random_.choice(("flip", "flip", "flip", "byte", "extreme", "cut", "drop", "double", "swap"))
+    text = data.lstrip()[:1] == b"{"  # most flips only spoil the syntax of a text: numbers and names are changed beside
+    kinds = ("flip", "flip", "flip", "byte", "extreme", "cut", "drop", "double", "swap")
+    kind = random_.choice((*kinds, *("token",) * 20) if text else kinds)
     out = bytearray(data)
     if not out:
         return kind, b""
+    if kind == "token":
+        pieces = re.split(TOKENS, data)
+        for _ in range(random_.choice((1, 1, 2, 4))):
+            at = random_.randrange(1, len(pieces), 2)
+            other = pieces[random_.randrange(1, len(pieces), 2)]
+            pieces[at] = random_.choice((other, *ODD_TOKENS))
+        return kind, b"".join(pieces)
     if kind == "flip":
         for _ in range(random_.choice((1, 1, 2, 8))):
             out[random_.randrange(len(out))] ^= 1 << random_.randrange(8)
@@ -63,30 +87,33 @@ def mutate(data: bytes, random_: random.Random) -> tuple[str, bytes]:
     return kind, bytes(out)
 
 
-def sources(format_: str) -> list[Path]:
-    """The files that are mutated: those below examples, and small ones with control flow and recurrent layers."""
-    found = [file for file in sorted((ROOT / "examples").iterdir()) if file.name.endswith(SUFFIXES[format_])]
+def sources(format_: str) -> list[tuple[str, bytes]]:
+    """The files that are mutated, by name: those below examples, and small ones with control flow and recurrence."""
+    files = [file for file in sorted((ROOT / "examples").iterdir()) if file.name.endswith(SUFFIXES[format_])]
+    found = [(file.name, file.read_bytes()) for file in files]
     if format_ == "onnx":
-        import onnx
+        from onnx.backend.test.case.node import collect_testcases
 
-        nodes = Path(onnx.__file__).parent / "backend" / "test" / "data" / "node"
-        cases = (
-            "test_loop11",
-            "test_scan9_sum",
-            "test_if",
-            "test_lstm_with_peepholes",
-            "test_qlinearconv",
-            "test_einsum_batch_matmul",
-        )
-        found += [nodes / case / "model.onnx" for case in cases]
+        for op in ("Loop", "Scan", "If", "LSTM", "QLinearConv", "Einsum"):
+            case = next(case for case in collect_testcases(op) if case.model is not None)
+            found.append((case.name, case.model.SerializeToString()))
+    if format_ == "mxnet":
+        from speed_files import write_symbol
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "net-symbol.json"
+            write_symbol(path, 3)
+            found.append((path.name, path.read_bytes()))
     return found
 
 
 def work(format_: str, folder: Path, start: int, count: int, seed: int, reader: str) -> None:
     """Read mutations ``start`` … ``count`` one by one and print a line of JSON about each."""
-    files = [(file, file.read_bytes()) for file in sources(format_)]
+    files = sources(format_)
     read = read_ours if reader == "multiprof" else OWN_READERS[format_]
-    read(files[0][0])  # what is imported once does not count for the first mutation
+    intact = folder / f"intact{SUFFIXES[format_]}"
+    intact.write_bytes(files[0][1])
+    read(intact)  # what is imported once does not count for the first mutation
 
     def late(*_: Any) -> None:
         raise TimeoutError(f"more than {LIMIT_S} s")
@@ -94,7 +121,7 @@ def work(format_: str, folder: Path, start: int, count: int, seed: int, reader: 
     signal.signal(signal.SIGALRM, late)
     for number in range(start, count):
         random_ = random.Random(f"{seed} {format_} {number}")
-        file, data = files[number % len(files)]
+        name, data = files[number % len(files)]
         kind, broken = mutate(data, random_)
         target = folder / f"broken{SUFFIXES[format_]}"
         target.write_bytes(broken)
@@ -110,7 +137,7 @@ def work(format_: str, folder: Path, start: int, count: int, seed: int, reader: 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if peak > LIMIT_BYTES and reader == "multiprof":
             result, text = "memory", f"{peak:,} bytes"
-        line = {"number": number, "source": file.name, "kind": kind, "result": result, "text": text[:300]}
+        line = {"number": number, "source": name, "kind": kind, "result": result, "text": text[:300]}
         print(json.dumps(line | {"seconds": time.perf_counter() - began, "peak": peak}), flush=True)
         if result == "memory":
             return  # a fresh worker measures the rest
@@ -176,7 +203,7 @@ def results(format_: str, count: int, seed: int, reader: str) -> Iterator[dict[s
         while start < count:
             command = [sys.executable, __file__, "--worker", format_, folder, str(start), str(count), str(seed), reader]
             environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            begun = start
+            begun = -1
             with subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
             ) as worker:
@@ -189,7 +216,7 @@ def results(format_: str, count: int, seed: int, reader: str) -> Iterator[dict[s
                     else:
                         start = found["number"] + 1
                         yield found
-            if worker.returncode and start <= begun:
+            if worker.returncode and begun >= start:
                 yield {"number": begun, "source": "", "kind": "", "result": "failure", "seconds": 0.0, "peak": 0,
                        "text": f"the process died with {worker.returncode}"}  # fmt: skip
                 start = begun + 1
