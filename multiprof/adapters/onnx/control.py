@@ -158,7 +158,7 @@ def _run(
 ) -> list[Value]:
     """Walk a subgraph with these values as its inputs."""
     path = f"{call.name}/{label}/" if label else f"{call.name}/"
-    scope = joined((call.frame.scope, node_scope(call.proto)))
+    scope = joined(call.frame.scope, node_scope(call.proto))
     frame = call.frame.inside(path=path, names=dict(names), scope=scope)
     for info, value in zip(body.input, inputs, strict=False):
         if value is not None:
@@ -327,7 +327,7 @@ def _stacked(walker: Walker, call: Call, value: Value, number: int, length: int 
     start = len(walker.writer.layers)
     walker.writer.layer(
         f"{call.name}/stack", "stack", {"x0": value.spec}, {"y": spec}, {"axis": place},
-        scope=node_scope(call.proto), source=call.source,
+        scope=joined(call.frame.scope, node_scope(call.proto)), source=call.source,
     )  # fmt: skip
     walker.adopt(start)
     return Tensor(spec, ranked=value.ranked)

@@ -37,7 +37,7 @@ def call(walker: Walker, site: Call, function: FunctionProto) -> None:
     opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in function.opset_import}
     inner = Frame(
         {**frame.opsets, **opsets}, None, given=given, calls=(*frame.calls, key), path=f"{site.name}/",
-        scope=joined((frame.scope, _scope(site))), depth=frame.depth + 1,
+        scope=joined(frame.scope, _scope(site)), depth=frame.depth + 1,
     )  # fmt: skip
     for info in function.value_info:
         inner.declared[info.name] = info.type

@@ -39,18 +39,16 @@ def infer(
     opsets: Mapping[str, int],
     ir_version: int,
     where: str,
-    captured: Mapping[str, bytes] | None = None,
 ) -> dict[str, Type]:
     """Type of each output by its name in the node; those that nothing is known of are missing.
 
-    ``captured`` are types of outer tensors that subgraphs read. Raises `ModelError`, naming the node, where the
-    operands contradict the operator.
+    Raises `ShapeError`, naming the node, where the operands contradict the operator.
     """
     domain = "" if node.domain == "ai.onnx" else node.domain
     schema = schema_of(node.op_type, version, domain)
     if schema is None:
         return {}
-    types: dict[str, bytes] = dict(captured or {})
+    types: dict[str, bytes] = {}
     data: dict[str, bytes] = {}
     for name, value in zip(node.input, inputs, strict=False):
         if value is None:

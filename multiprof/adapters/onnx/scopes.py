@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Iterable
 
 from onnx import NodeProto
 
@@ -57,8 +56,11 @@ def _from_list(text: str) -> str | None:
     return items[-2] if len(items) > 1 else ""
 
 
-def joined(scopes: Iterable[str]) -> str:
-    return ".".join(scope for scope in scopes if scope)
+def joined(outer: str, own: str) -> str:
+    """The path of what stands inside ``outer``: exporters write some paths from the top, and some from there."""
+    if not outer or own == outer or own.startswith(outer + "."):
+        return own
+    return f"{outer}.{own}" if own else outer
 
 
 __all__ = ["from_path", "joined", "node_name", "node_scope"]

@@ -137,7 +137,7 @@ def split(walker: Walker, call: Call) -> Any:
         shape = (*x.shape[:axis], *(() if drop else (part,)), *x.shape[axis + 1 :])
         specs.append(TensorSpec(shape, x.dtype, walker.writer.taken(f"{name}.{number}")))
     start = len(walker.writer.layers)
-    scope = joined((call.frame.scope, node_scope(call.proto)))
+    scope = joined(call.frame.scope, node_scope(call.proto))
     walker.writer.layer(
         call.name, "split", {"x": x.spec}, {f"y{i}": spec for i, spec in enumerate(specs)},
         {"axis": axis, "sizes": tuple(sizes)}, scope=scope, source=call.source,
@@ -164,7 +164,7 @@ def concat(walker: Walker, call: Call) -> Any:
         shape = (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
     spec = TensorSpec(shape, items[0].dtype, walker.named(call.outputs[0], call.frame))
     start = len(walker.writer.layers)
-    scope = joined((call.frame.scope, node_scope(call.proto)))
+    scope = joined(call.frame.scope, node_scope(call.proto))
     walker.writer.layer(
         call.name, "stack" if new else "concat", {f"x{i}": item.spec for i, item in enumerate(items)}, {"y": spec},
         {"axis": axis}, scope=scope, source=call.source,

@@ -198,7 +198,7 @@ class Walker(LateWriter):
         """The node as rules see it."""
         frame = call.frame
         inputs = tuple(value if isinstance(value, Tensor) else None for value in call.inputs)
-        scope = joined((frame.scope, node_scope(call.proto)))
+        scope = joined(frame.scope, node_scope(call.proto))
         version = call.version
         return Node(
             call.name, call.op_type, call.domain, version, scope, inputs, specs, call.attrs, self.writer
@@ -211,7 +211,7 @@ class Walker(LateWriter):
             for tensor in _parts(value):
                 inputs[f"x{len(inputs)}"] = tensor.spec
         outputs = {f"y{number}": spec for number, spec in enumerate(specs) if spec is not None}
-        scope = joined((call.frame.scope, node_scope(call.proto)))
+        scope = joined(call.frame.scope, node_scope(call.proto))
         self.writer.layer(
             call.name, call.foreign_name, inputs, outputs, plain(call.attrs), scope=scope, source=call.source
         )

@@ -264,3 +264,15 @@ def test_a_body_that_is_missing(models: Any, op_type: str) -> None:
     )  # fmt: skip
     with pytest.raises(ModelError, match="'broken'"):
         models.read(model)
+
+
+def test_scopes_inside(models: Any) -> None:
+    """PyTorch writes the paths of a body's nodes from the top; what has none stands where the If or Loop does."""
+    inner = models.graph(
+        [node("Relu", ["x"], ["r"], name="/decoder/rnn/act/Relu"), node("Tanh", ["r"], ["t"], name="Tanh_3")], [], ["t"]
+    )
+    model = models.model(
+        [node("If", ["c"], ["y"], name="/decoder/If", then_branch=inner, else_branch=inner)],
+        [models.info("x", [2]), models.info("c", [], BOOL)], ["y"],
+    )  # fmt: skip
+    assert [layer.scope for layer in models.read(model).layers] == ["decoder.rnn.act", "decoder"] * 2
