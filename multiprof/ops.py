@@ -71,7 +71,9 @@ _TABLE: tuple[Op, ...] = (
         "batch": "required: N", "heads": "required: query heads", "kv_heads": "required: key and value heads",
         "q_len": "required: L_q", "kv_len": "required: L_k", "qk_dim": "required: D_k per head", "v_dim": "required: D_v per head",
         "causal": "bool", "causal_alignment": "top_left (PyTorch) or bottom_right", "scale": "float; scaled unless it is 1.0",
-        "pairs": "full, or unmasked: whether causal attention is counted in full"}),
+        "pairs": "full, or unmasked: whether causal attention is counted in full",
+        "softcap": "number: scores become softcap·tanh(score/softcap)", "left_window_size": "int: keys before a query that it sees, all unless said",
+        "right_window_size": "int: keys behind a query that it sees"}),
     # recurrent: one layer per direction and layer of the stack, never the loop body
     Op("lstm", "recurrent", "LSTM over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "weight_hr?", "peephole?", "h0?", "c0?"), ("y", "hn?", "cn?"),
        _RECURRENT | {"proj_size": "P, 0 without projection"}),
@@ -83,11 +85,11 @@ _TABLE: tuple[Op, ...] = (
     # normalisation
     Op("batch_norm", "normalization", "batch norm with given statistics", ("x", "weight?", "bias?", "mean?", "var?"), ("y", "batch_mean?", "batch_var?"), _NORM | {
         "channels": "required: C", "batch_stats": "bool: statistics are computed from the batch (no running ones)"}),
-    Op("layer_norm", "normalization", "layer norm", ("x", "weight?", "bias?"), ("y",), _NORM | {"normalized_size": "required: elements normalised together"}),
+    Op("layer_norm", "normalization", "layer norm", ("x", "weight?", "bias?"), ("y", "mean?", "rstd?"), _NORM | {"normalized_size": "required: elements normalised together"}),
     Op("group_norm", "normalization", "group norm", ("x", "weight?", "bias?"), ("y",), _NORM | {"groups": "required: G per sample", "channels": "required: C", "batch": "required: N"}),
     Op("instance_norm", "normalization", "instance norm", ("x", "weight?", "bias?", "mean?", "var?"), ("y",), _NORM | {
         "channels": "required: C", "batch": "required: N", "running_stats": "bool: given statistics are used"}),
-    Op("rms_norm", "normalization", "root-mean-square norm", ("x", "weight?"), ("y",), _NORM | {"normalized_size": "required: elements normalised together"}),
+    Op("rms_norm", "normalization", "root-mean-square norm", ("x", "weight?"), ("y", "mean?", "rstd?"), _NORM | {"normalized_size": "required: elements normalised together"}),
     Op("local_response_norm", "normalization", "local response norm across channels", ("x",), ("y",), {
         "size": "required: window", "channels": "required: C", "alpha": "float", "beta": "float", "k": "float"}),
     Op("lp_normalize", "normalization", "x divided by its p-norm along axes", ("x",), ("y",), {"axis": "required: tuple", "p": "required: number", "eps": "float: added under the root"}),
