@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ _WRITES = (
     "AssignVariable", "AssignAddVariable", "AssignSubVariable", "ResourceScatter", "ResourceStridedSliceAssign",
     "ResourceApply", "ResourceSparseApply", "Assign", "Scatter", "Apply", "SparseApply",
 )  # fmt: skip
-_CALLS = frozenset(("StatefulPartitionedCall", "While", "If", "Case"))
 
 
 class Ref(NamedTuple):
@@ -40,6 +39,7 @@ class Body:
     attrs: dict[str, str] = field(default_factory=dict)  # marks of the function that are strings
     inputs: dict[str, list[Ref]] = field(default_factory=dict)
     before: dict[str, list[str]] = field(default_factory=dict)  # control edges
+    effects: frozenset[str] = frozenset()  # functions that write something
 
     def link(self, where: str) -> None:
         """Parse every node's inputs."""
@@ -100,7 +100,9 @@ class Body:
         """All that data edges lead to, from what is wanted and from what writes and may not be left out."""
         seen: set[str] = set()
         waiting = [name for name in wanted if name in self.nodes]
-        waiting += [name for name in self._reached([*waiting, *self.controls]) if writes(self.nodes[name].op)]
+        waiting += [
+            name for name in self._reached([*waiting, *self.controls]) if writes(self.nodes[name], self.effects)
+        ]
         while waiting:
             name = waiting.pop()
             if name not in seen:
@@ -121,8 +123,43 @@ class Body:
         return list(seen)
 
 
-def writes(op: str) -> bool:
-    return op in _CALLS or op.startswith(_WRITES)
+def writes(node: Any, effects: frozenset[str]) -> bool:
+    """Whether a node writes to a variable, itself or in a function that it calls. Checks and prints do not."""
+    return (node.op.startswith(_WRITES) and node.op != "Assert") or not effects.isdisjoint(called(node))
+
+
+def called(node: Any) -> list[str]:
+    """The functions that a node calls."""
+    names = [node.op]
+    for value in node.attr.values():
+        kind = value.WhichOneof("value")
+        if kind == "func":
+            names.append(value.func.name)
+        elif kind == "list" and value.list.func:
+            names.extend(function.name for function in value.list.func)
+    return names
+
+
+def that_write(functions: Mapping[str, Any]) -> frozenset[str]:
+    """The functions that write something, or call one that does."""
+    found = {
+        name
+        for name, function in functions.items()
+        if any(writes(node, frozenset()) for node in function.node_def)
+    }  # fmt: skip
+    callers: dict[str, list[str]] = {}
+    for name, function in functions.items():
+        for node in function.node_def:
+            for callee in called(node):
+                if callee in functions:
+                    callers.setdefault(callee, []).append(name)
+    waiting = list(found)
+    while waiting:
+        for caller in callers.get(waiting.pop(), ()):
+            if caller not in found:
+                found.add(caller)
+                waiting.append(caller)
+    return frozenset(found)
 
 
 def parse(text: str) -> Ref:
@@ -166,4 +203,4 @@ def _by_name(nodes: Any, where: str) -> dict[str, Any]:
     return found
 
 
-__all__ = ["MERGES", "NEXT", "Body", "Ref", "of_function", "of_graph", "parse", "writes"]
+__all__ = ["MERGES", "NEXT", "Body", "Ref", "of_function", "of_graph", "parse", "that_write", "writes"]

@@ -58,6 +58,7 @@ class _Reading:
     def graph(self) -> Graph:
         program, walker, writer = self.program, self.walker, self.writer
         body = of_graph(program.graph, program.name)
+        body.effects = walker.effects
         frame = Frame(body, "", {})
         inputs = self._feed(frame)
         self._captured(frame)

@@ -18,7 +18,7 @@ from multiprof.ir import WRITE, TensorSpec
 _IN_PLACE = (("y", "x", WRITE),)
 
 
-@structure("Const", "HostConst")
+@structure("Const")
 def const(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
     return [walker.constant(node)]
 
@@ -45,7 +45,7 @@ def variable(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
     return [value]
 
 
-@structure("ReadVariableOp", "ResourceReadVariableOp", "VariableReadOp")
+@structure("ReadVariableOp")
 def read(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
     """What the variable holds now; no work of its own."""
     (handle,) = operands(walker, frame, node)

@@ -13,7 +13,7 @@ from tensorflow.python.framework import tensor_util
 
 from multiprof.adapters._common.writer import GraphWriter
 from multiprof.adapters.tensorflow import fold
-from multiprof.adapters.tensorflow.body import Body, Ref, of_function, parse
+from multiprof.adapters.tensorflow.body import Body, Ref, of_function, parse, that_write
 from multiprof.adapters.tensorflow.dtypes import dtype_name, is_quantised
 from multiprof.adapters.tensorflow.node import Node
 from multiprof.adapters.tensorflow.program import Variable
@@ -59,6 +59,7 @@ class Walker:
         self.frozen = frozen
         self.prepare = prepare
         self.functions = {function.signature.name: function for function in library.function}
+        self.effects = that_write(self.functions)
         self.known: Mapping[str, Variable] = {}  # variables by the name of their node
         self.weights: set[str] = set()
         self.state: dict[str, TensorSpec] = {}  # variable -> the tensor that it holds now
@@ -145,6 +146,7 @@ class Walker:
             if name not in self.functions:
                 raise ModelError(f"{where} calls the function {name!r}, which there is not")
             known = self._bodies[name] = of_function(self.functions[name], self.writer.name)
+            known.effects = self.effects
         return known
 
     def call(
@@ -231,7 +233,7 @@ class Walker:
             return self._custom(frame, node)
         try:
             node.outputs = list(self.scratch.operation(node.proto, [value.flat for value in node.inputs]).outputs)
-        except (ValueError, TypeError, IndexError, KeyError, tf.errors.OpError) as error:
+        except (ValueError, TypeError, IndexError, KeyError, AssertionError, tf.errors.OpError) as error:
             raise node.fail(short(error)) from None
         if not node.outputs:
             return []
@@ -340,7 +342,7 @@ def _count(argument: Any, attrs: Any) -> int:
 def short(error: Exception) -> str:
     """TensorFlow's message without the part that repeats the whole operation."""
     text = str(getattr(error, "message", None) or error).split(" for '{{node")[0]
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())[:300] or "its operands are not those that it takes"
 
 
 __all__ = ["MAX_DEPTH", "Frame", "Walker", "short"]

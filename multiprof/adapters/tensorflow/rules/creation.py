@@ -25,7 +25,7 @@ def timestamp(node: Node) -> None:
 _DISTRIBUTIONS = {
     "RandomUniform": "uniform", "RandomUniformInt": "uniform", "RandomStandardNormal": "normal",
     "TruncatedNormal": "truncated_normal", "RandomShuffle": "shuffle", "Multinomial": "multinomial",
-    "RandomGammaV2": "gamma", "RandomGamma": "gamma", "RandomPoissonV2": "poisson",
+    "RandomGamma": "gamma", "RandomPoissonV2": "poisson",
     "ParameterizedTruncatedNormal": "truncated_normal",
     "StatelessRandomUniform": "uniform", "StatelessRandomUniformV2": "uniform", "StatelessRandomUniformInt": "uniform",
     "StatelessRandomUniformIntV2": "uniform", "StatelessRandomUniformFullInt": "uniform",
@@ -42,7 +42,7 @@ def random(node: Node) -> None:
     """What it reads beside the shape and the seed are parameters of the distribution."""
     operands = {}
     if _DISTRIBUTIONS[node.op] in ("shuffle", "multinomial", "gamma", "poisson"):
-        place = 1 if node.op in ("RandomGammaV2", "RandomGamma", "RandomPoissonV2") else 0
+        place = 1 if node.op in ("RandomGamma", "RandomPoissonV2") else 0
         operands = {"x0": node.x(place)}
     node.layer("random", operands, None, {"distribution": _DISTRIBUTIONS[node.op]})
 

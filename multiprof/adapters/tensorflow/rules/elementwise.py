@@ -6,6 +6,7 @@ from typing import Any
 
 from multiprof.adapters.tensorflow.node import VIEW_OF_X, Node
 from multiprof.adapters.tensorflow.table import Rule, rule
+from multiprof.adapters.tensorflow.values import shape_of
 
 _UNARY = {
     "Abs": "abs", "Acos": "acos", "Acosh": "acosh", "Asin": "asin", "Asinh": "asinh", "Atan": "atan", "Atanh": "atanh",
@@ -25,6 +26,11 @@ _BINARY = {
 }  # fmt: skip
 
 
+# The number that changes nothing, on the right; in some on either side.
+_NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1}
+_EITHER = frozenset(("add", "mul"))
+
+
 def _unary(op: str) -> Rule:
     return lambda node: node.unary(op)
 
@@ -41,9 +47,16 @@ def operands(node: Node) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _binary(op: str) -> Rule:
+    neutral = _NEUTRAL.get(op)
+
     def apply(node: Node) -> None:
         inputs, attrs = operands(node)
-        node.layer(op, inputs, None, attrs)
+        side = int("reverse" in attrs)
+        nothing = neutral is not None and attrs.get("scalar") == neutral and (not side or op in _EITHER)
+        if nothing and inputs["x0"].shape == shape_of(node.outputs[0]):
+            node.same(of=side)  # TensorFlow's optimiser leaves it out as well
+        else:
+            node.layer(op, inputs, None, attrs)
 
     return apply
 

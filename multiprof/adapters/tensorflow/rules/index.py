@@ -77,7 +77,7 @@ _SEGMENTS = {"Sum": "sum", "Mean": "mean", "Prod": "prod", "Max": "amax", "Min":
 
 @rule(
     *(f"{kind}Segment{how}" for kind in ("", "Unsorted") for how in _SEGMENTS if (kind, how) != ("Unsorted", "Mean")),
-    *(f"Segment{how}V2" for how in _SEGMENTS),
+    *(f"Segment{how}V2" for how in _SEGMENTS if how != "Mean"),
 )
 def segment(node: Node) -> None:
     how = node.op.removeprefix("Unsorted").removeprefix("Segment").removesuffix("V2")

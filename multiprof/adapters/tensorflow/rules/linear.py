@@ -80,13 +80,13 @@ def turned(node: Node) -> tuple[bool, bool]:
     return a, b
 
 
-@rule("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "SparseMatMul", "LegacyBatchMatMul")
+@rule("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "SparseMatMul")
 def matmul(node: Node) -> None:
     a, b = node.x(0), node.x(1)
     contract(node, a, b, node.y(), matrix_terms(node, a, b, *turned(node)))
 
 
-@rule("_FusedMatMul", "_FusedBatchMatMulV2")
+@rule("_FusedMatMul")
 def fused_matmul(node: Node) -> Any:
     chain = Fused(node, 2)
     a, b = node.x(0), node.x(1)
