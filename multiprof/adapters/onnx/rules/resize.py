@@ -11,15 +11,17 @@ from multiprof.adapters.onnx.rules.conv import FORMATS, LAST
 _LINEAR = {0: "nearest", 1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
-def resize(node: Node) -> None:
+def resize(node: Node) -> Any:
     """Resize and Upsample: the result's shape says all that scales or sizes did.
 
     ``linear`` interpolates between two values along every axis that changes, so that it is linear, bilinear or
     trilinear by how many do; an image whose size stays the same along one axis is still bilinear if the node names
-    both, as ONNX Runtime's kernel is. ``cubic`` works along two axes.
+    both, as ONNX Runtime's kernel is. ``cubic`` works along two axes. A mode that ONNX does not have is left alone.
     """
     x, y = node.need(0), node.y
     mode = str_attr(node, "mode", "nearest")
+    if mode not in ("nearest", "linear", "bilinear", "cubic", "bicubic"):
+        return NotImplemented
     changed = [i for i, (n, m) in enumerate(zip(x.shape, y.shape, strict=True)) if n != m or n is None]
     spatial = _spatial(node, x.rank, changed)
     attrs: dict[str, Any] = {"scale": _scale(x.shape, y.shape, spatial)}
@@ -28,7 +30,7 @@ def resize(node: Node) -> None:
     elif mode in ("linear", "bilinear"):
         attrs["mode"] = _LINEAR.get(len(spatial), "trilinear" if spatial else "nearest")
     else:
-        attrs["mode"] = "bicubic" if mode in ("cubic", "bicubic") else mode
+        attrs["mode"] = "bicubic"
     transform = str_attr(node, "coordinate_transformation_mode", "half_pixel" if node.version >= 11 else "asymmetric")
     attrs["coordinate_transformation_mode"] = transform
     if attrs["mode"] != "nearest":
@@ -40,6 +42,7 @@ def resize(node: Node) -> None:
         last = 1 in changed and x.rank - 1 not in changed
         attrs["data_format"] = (LAST if last else FORMATS)[x.rank - 2]
     node.layer("resize", {"x": x}, None, attrs)
+    return None
 
 
 def _spatial(node: Node, rank: int, changed: list[int]) -> list[int]:
@@ -58,15 +61,27 @@ def _scale(before: Any, after: Any, spatial: list[int]) -> tuple[float | None, .
     )
 
 
-def grid_sample(node: Node) -> None:
-    """Opset 16 calls the modes bilinear and bicubic, opset 20 linear and cubic."""
-    mode = str_attr(node, "mode", "linear")
+_SAMPLING = {
+    "linear": "bilinear",
+    "bilinear": "bilinear",
+    "cubic": "bicubic",
+    "bicubic": "bicubic",
+    "nearest": "nearest",
+}
+
+
+def grid_sample(node: Node) -> Any:
+    """Opset 16 calls the modes bilinear and bicubic, opset 20 linear and cubic; any other is left alone."""
+    mode = _SAMPLING.get(str_attr(node, "mode", "linear"))
+    if mode is None:
+        return NotImplemented
     attrs = {
-        "mode": {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
+        "mode": mode,
         "padding_mode": str_attr(node, "padding_mode", "zeros"),
         "align_corners": bool(int_attr(node, "align_corners", 0)),
     }
     node.layer("grid_sample", {"x": node.need(0), "grid": node.need(1)}, None, attrs)
+    return None
 
 
 def affine_grid(node: Node) -> None:

@@ -190,6 +190,14 @@ def test_sampling_by_a_grid(one: One) -> None:
     assert (model.layer.op, model.layer.y.shape) == ("affine_grid", (1, 4, 4, 2))
 
 
+def test_a_mode_that_onnx_does_not_have_stays_without_a_cost(one: One) -> None:
+    given = {"x": f(1, 3, 4, 5), "roi": None, "s": None, "z": i64(1, 3, 8, 10)}
+    assert one("Resize", given, weights=["z"], mode="lanczos").ops == ["onnx.Resize"]
+    assert one("GridSample", {"x": f(1, 2, 4, 4), "g": f(1, 3, 5, 2)}, version=16, mode="sinc").ops == [
+        "onnx.GridSample"
+    ]
+
+
 # -- spectra, matrices, detection ---------------------------------------------------------------------------------------
 
 
