@@ -113,6 +113,7 @@ def macs_by_node(report: Report, nodes: Collection[str]) -> Counter[str]:
     for row in report.layers:
         if row.counted and row.macs:
             names = (row.name, row.name.rpartition("/")[0], row.layer.y.name)
-            fits = [node for node in nodes for name in names if f"/{name}".endswith(f"/{node}")]  # a branch's before it
+            # inside a branch its path stands before the name
+            fits = [node for node in nodes for name in names if f"/{name}".endswith(f"/{node.lstrip('/')}")]
             found[max(fits, key=len, default=row.name)] += row.macs
     return found
