@@ -50,12 +50,10 @@ def conditional(walker: Walker, call: Call) -> None:
 
 def _branch(walker: Walker, call: Call, body: GraphProto, label: str, names: dict[str, str]) -> list[Value] | None:
     """One branch in its region; ``None`` where it cannot run on these shapes, which the other one is there for."""
-    mark = walker.mark()
     try:
-        with walker.writer.region(f"{call.name}/{label}", BRANCH, group=call.name):
+        with walker.attempt(), walker.writer.region(f"{call.name}/{label}", BRANCH, group=call.name):
             return _run(walker, call, body, [], names, label)
     except ShapeError as error:
-        walker.undo(mark)
         walker.writer.warnings.append(f"{call.name}: its {label} branch cannot run on these shapes: {error}")
         return None
 

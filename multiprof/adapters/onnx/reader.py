@@ -157,7 +157,7 @@ def _outputs(walker: Walker, values: list[Value]) -> list[TensorSpec]:
 
 def _settle_outputs(walker: Walker, outputs: list[TensorSpec]) -> None:
     for spec in outputs:
-        found = walker.deferred.pop(spec.name, None)
+        found = walker.deferred.pop(spec.name)
         if found is not None:
             walker.settle(found, len(walker.writer.layers), False)
 

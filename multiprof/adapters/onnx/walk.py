@@ -122,7 +122,7 @@ class Walker(LateWriter):
         op_type, outputs, domain = proto.op_type, tuple(proto.output), proto.domain
         if not (type(op_type) is type(domain) is type(proto.name) is str and all(type(o) is str for o in outputs)):
             raise ModelError(f"{self.source.name}: the node {proto.name!r} ({op_type!r}) has a name that is no text")
-        name = frame.path + node_name(proto)
+        name = frame.path + node_name(proto).lstrip("/") if frame.path else node_name(proto)
         where = f"{self.source.name}: node {name!r} ({op_type})"
         inputs = tuple([self.value(i, frame, where) if i else None for i in proto.input])
         for value in inputs:
