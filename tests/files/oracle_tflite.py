@@ -37,7 +37,8 @@ class Count:
 
 
 def count(path: Path, inputs: Mapping[str, Shape], seed: int = 0) -> Count:
-    """Execute the file on random numbers; ``inputs`` gives other shapes than those it was written with, by name."""
+    """Execute the file on random numbers; ``inputs`` gives other shapes than those it was written with, by the
+    names its signature has for them, or else those of the tensors."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     result = Count()
     _sort_weights(model, result)
@@ -57,9 +58,11 @@ def _interpreter(model: Any, inputs: Mapping[str, Shape]) -> Interpreter:
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
+    names = {entry.tensorIndex: entry.name.decode() for one in model.signatureDefs or () for entry in one.inputs}
     for detail in interpreter.get_input_details():
-        if detail["name"] in inputs:
-            interpreter.resize_tensor_input(detail["index"], inputs[detail["name"]])
+        name = names.get(detail["index"], detail["name"])
+        if name in inputs:
+            interpreter.resize_tensor_input(detail["index"], inputs[name])
     interpreter.allocate_tensors()
     return interpreter
 

@@ -185,7 +185,7 @@ TFLITE: tuple[RealFile, ...] = (
     _blaze("face_detection_full_range"),
     _blaze("face_landmark"),
     # notes in music; Apache-2.0
-    RealFile("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.tflite"),
+    RealFile("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.tflite", {"input_2": (2, 43844, 1)}),
     # wake words on a microcontroller: int8, and streaming: variables keep the frames before; Apache-2.0
     _microwakeword("alexa"),
     _microwakeword("hey_jarvis"),

@@ -152,5 +152,5 @@ def test_tflite_by_hand(oracle_tflite: ModuleType) -> None:
 
 
 def test_tflite_inputs_of_another_shape(oracle_tflite: ModuleType) -> None:
-    found = oracle_tflite.count(EXAMPLES / "keywords_int8.tflite", {"serving_default_sound:0": (3, 49, 10, 1)})
+    found = oracle_tflite.count(EXAMPLES / "keywords_int8.tflite", {"sound": (3, 49, 10, 1)})
     assert found.macs.total() == 3 * 2_656_768
