@@ -15,6 +15,7 @@ from multiprof.errors import ModelError
 from multiprof.ir import Shape
 
 MAX_OUTPUTS = 10_000  # of one node
+MAX_TENSORS = 400_000  # of all
 MAX_WORK = 50_000_000  # arguments looked at: no network needs that many, a hostile file may
 
 
@@ -140,6 +141,8 @@ class Inference:
             if not used <= made <= MAX_OUTPUTS:
                 raise ModelError(f"{where}: {made} results, and {used} are read")
         start = len(self.shapes)
+        if start + made > MAX_TENSORS:
+            raise ModelError(f"{where}: more than {MAX_TENSORS} tensors so far: no network is that large")
         for i in range(made):
             self._add(f"{node.name}_output{i}" if made > 1 else f"{node.name}_output", index)
         call.outs = range(start, start + made)

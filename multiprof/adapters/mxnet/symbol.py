@@ -10,8 +10,9 @@ from typing import Any
 
 from multiprof.errors import ModelError
 
-MAX_BYTES = 32 << 20  # the largest symbol files of real networks have a few megabytes
-MAX_NODES = 500_000
+MAX_BYTES = 16 << 20  # the largest symbol files of real networks have a few megabytes
+MAX_NODES = 100_000
+MAX_INPUTS = 300_000  # of all nodes together
 MAX_NESTING = 16  # subgraphs in subgraphs
 OLD_OPS = {"argmax", "argmin"}  # before 0.9.5 an axis of −1 meant all axes
 VARIABLE = "null"
@@ -51,17 +52,20 @@ def load(path: Path) -> Symbol:
         raise ModelError(f"{path}: nested too deeply for a symbol file") from None
     except ValueError as error:
         raise ModelError(f"{path} is no MXNet symbol file: not JSON: {error}") from None
-    return parse(found, str(path), [0], 0)
+    return parse(found, str(path), [0, 0], 0)
 
 
 def parse(found: Any, where: str, count: list[int], depth: int) -> Symbol:
-    """The symbol in a parsed JSON object; ``count`` sums the nodes of all subgraphs."""
+    """The symbol in a parsed JSON object; ``count`` sums the nodes and inputs of all subgraphs."""
     rows = found.get("nodes") if isinstance(found, dict) else None
     if not isinstance(rows, list) or not isinstance(found.get("heads"), list):
         raise ModelError(f"{where} is no MXNet symbol file: a JSON object with the lists nodes and heads is expected")
     count[0] += len(rows)
     if count[0] > MAX_NODES:
         raise ModelError(f"{where} has more than {MAX_NODES} nodes: no network is that large")
+    count[1] += sum(len(row["inputs"]) for row in rows if isinstance(row, dict) and isinstance(row.get("inputs"), list))
+    if count[1] > MAX_INPUTS:
+        raise ModelError(f"{where}: the nodes have more than {MAX_INPUTS} inputs: no network is that large")
     version = _version(found)
     nodes = [_node(row, i, len(rows), version, where, count, depth) for i, row in enumerate(rows)]
     heads = [_entry(head, len(rows), f"{where}: head {i}") for i, head in enumerate(found["heads"])]

@@ -18,6 +18,8 @@ SAME_MEMORY: Aliases = (("y", "x", VIEW),)
 OVER: Aliases = (("y", "x", WRITE),)
 OVER_FIRST: Aliases = (("y", "x0", WRITE),)
 
+MAX_LAYERS = 300_000
+
 # An unknown rank: one dimension that nobody knows, so that whatever needs the size says so.
 UNKNOWN: Shape = (None,)
 
@@ -68,6 +70,8 @@ class Writing:
         aliases: Aliases = (),
     ) -> None:
         """Write a layer of the node; ``piece`` names it where the node becomes several."""
+        if len(self.writer.layers) >= MAX_LAYERS:
+            raise call.error(f"more than {MAX_LAYERS} layers so far: no network is that large")
         made = {"y": self.y(call)} if outputs is None else outputs
         name = self.prefix + (f"{call.name}/{piece}" if piece else call.name)
         scope = self.prefix + call.name.removesuffix("_fwd")

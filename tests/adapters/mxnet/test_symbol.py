@@ -283,6 +283,10 @@ def test_too_many_nodes(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbol, "MAX_NODES", 5)
     with pytest.raises(ModelError, match="more than 5 nodes"):
         multiprof.analyze(files.symbol(classifier(files)), (1, 3, 16, 16))
+    monkeypatch.setattr(symbol, "MAX_NODES", 1000)
+    monkeypatch.setattr(symbol, "MAX_INPUTS", 5)
+    with pytest.raises(ModelError, match="more than 5 inputs"):
+        multiprof.analyze(files.symbol(classifier(files)), (1, 3, 16, 16))
     monkeypatch.setattr(symbol, "MAX_BYTES", 100)
     with pytest.raises(ModelError, match="bytes"):
         multiprof.analyze(files.symbol(classifier(files)), (1, 3, 16, 16))
@@ -297,3 +301,8 @@ def test_absurd_sizes(files: Any) -> None:
     net.op("SliceChannel", "split", [net.var("data")], num_outputs=10**9)
     with pytest.raises(ModelError, match="1000000000 results"):
         multiprof.analyze(files.symbol(net.graph()), (1, 10**9))
+    net = files.Net()
+    data = net.var("data")
+    heads = [net.op("SliceChannel", f"split{i}", [data], num_outputs=9999, axis=0) for i in range(100)]
+    with pytest.raises(ModelError, match=r"node split40 .*400000 tensors"):
+        multiprof.analyze(files.symbol(net.graph(*heads)), (9999, 3))
