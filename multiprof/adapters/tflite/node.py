@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiprof.adapters.tflite.model import Operator, Tensor
 from multiprof.errors import ModelError
-from multiprof.ir import Layer, Shape, TensorSpec
+from multiprof.ir import WRITE, Layer, Shape, TensorSpec
 
 if TYPE_CHECKING:
     from multiprof.adapters.tflite.walk import Frame, Walker
@@ -179,11 +179,12 @@ class Node:
         return y
 
     def activation(self, fused: int, x: TensorSpec, y: TensorSpec) -> None:
-        """The layer of an activation function that an operator applies to its own result."""
+        """The layer of an activation function that an operator applies to its own result, in place."""
         op = FUSED.get(fused)
         if op is None:
             raise self.fail(f"its activation function {fused} is unknown")
-        self.layer(op, {"x": x}, {"y": y}, {"min": -1, "max": 1} if op == "hard_tanh" else None, piece=op)
+        attrs = {"min": -1, "max": 1} if op == "hard_tanh" else None
+        self.layer(op, {"x": x}, {"y": y}, attrs, piece=op, aliases=(("y", "x", WRITE),))
 
     def bind(self, number: int, spec: TensorSpec) -> None:
         """Let output ``number`` be that tensor."""

@@ -234,6 +234,18 @@ def test_views_take_no_memory_of_their_own(build: Any, options: Callable[..., An
     assert report.activation_bytes == 4000
 
 
+def test_a_fused_activation_works_in_place(build: Any, options: Callable[..., Any], case: Callable[..., Any]) -> None:
+    """x 4·10·4 bytes and y 4·30·4 bytes exist together; the sums before the ReLU stand where y will."""
+    graph = build.graph()
+    x, y = graph.input((4, 10), name="x"), graph.tensor((4, 30), name="y")
+    weight = graph.constant(np.ones((30, 10), np.float32), name="w")
+    graph.op("FULLY_CONNECTED", [x, weight, -1], [y], options("FullyConnected", fusedActivationFunction=1))
+    graph.output(y)
+    report = case(build).report()
+    assert [layer.op for layer in report.layers] == ["linear", "relu"]
+    assert (report.peak_bytes, report.activation_bytes) == (4 * 10 * 4 + 4 * 30 * 4, 4 * 30 * 4)
+
+
 def test_operators_nobody_knows_are_foreign(build: Any, case: Callable[..., Any]) -> None:
     graph = build.graph()
     x = graph.input((2, 3), name="x")
