@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# As MXNet 1.9.1 itself resolves them (MXSymbolGetAtomicSymbolInfo), written down by tests/mxnet/aliases.py.
+# As MXNet 1.9.1 itself resolves them; tests/mxnet/test_aliases.py asks it again.
 ALIASES: Mapping[str, str] = {
     "ElementWiseSum": "add_n",
     "Softmax": "SoftmaxOutput",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from multiprof.adapters.mxnet.aliases import ALIASES
 from multiprof.adapters.mxnet.rules import (
     activation,
     boxes,
@@ -50,8 +51,8 @@ _FAMILIES = (
 
 def _merged() -> dict[str, Rule]:
     found: dict[str, Rule] = {}
-    for family in _FAMILIES:
-        found.update(family.RULES)
+    for family in _FAMILIES:  # tables of names also make some that stand for another operator's
+        found.update((name, rule) for name, rule in family.RULES.items() if name not in ALIASES)
     return found
 
 
