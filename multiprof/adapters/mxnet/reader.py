@@ -190,5 +190,5 @@ def _notes(inference: Inference, needed: list[Call], stored: _Stored, beside: Pa
 def _version(number: int) -> str:
     """10901 → 1.9.1; nothing is said before 0.9."""
     if not number:
-        return "symbol of an unknown version"
-    return f"symbol of version {number // 10000}.{number // 100 % 100}.{number % 100}"
+        return "of unknown version"
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
