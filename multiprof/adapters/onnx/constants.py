@@ -102,6 +102,13 @@ def node(walker: Walker, call: Call) -> None:
     call.frame.values[output] = tensor
 
 
+def unread(walker: Walker, tensor: TensorProto, output: str, frame: Frame) -> None:
+    """Declare the tensor of a Constant node that is not walked."""
+    spec = _spec(walker, tensor, f"the constant {output!r}", walker.named(output, frame))
+    if spec.dtype != STRING:
+        walker.writer.declare(spec, source=output)
+
+
 def _from_attribute(walker: Walker, call: Call, name: str) -> Tensor:
     """The forms of a Constant that are no tensor: numbers, lists of them, texts, sparse tensors."""
     for key, value in call.attrs.items():
@@ -124,7 +131,12 @@ def _from_attribute(walker: Walker, call: Call, name: str) -> Tensor:
 
 
 def filled(walker: Walker, call: Call, contents: Array | None, shaped: bool) -> bool:
-    """ConstantOfShape of known shape: a weight that the exporter left out, if it is read as one; else a fill layer."""
+    """ConstantOfShape of known shape: a weight that was left out of the file, or a layer that fills.
+
+    Models published without their weights have such a node in the place of an initializer, with its shape stored: that
+    is sorted as the initializer would be, unless something begins with it (a state of zeros). Any other is a weight
+    only where it is read as one.
+    """
     shape = call.tensor(0)
     if shape is None or shape.value is None:
         return False
@@ -133,6 +145,13 @@ def filled(walker: Walker, call: Call, contents: Array | None, shaped: bool) -> 
     if isinstance(value, TensorProto):
         dtype = walker.source.dtype(value, call.where)
     dims = walker.source.shape((int(size) for size in shape.value.ravel()), call.where)
+    output = call.outputs[0]
+    stands_for = isinstance(shape, Stored) and shape.spec.name in walker.writer.parameters
+    if stands_for and dims and dtype not in INTEGER_DTYPES and output not in call.frame.states:
+        spec = TensorSpec(dims, dtype, walker.named(output, call.frame))
+        walker.writer.declare(spec, source=call.name)
+        call.frame.values[output] = Tensor(spec, None, True)
+        return True
     made = defer(walker, call, TensorSpec(dims, dtype, walker.named(call.outputs[0], call.frame)), not shaped)
     made.value = contents
     made.shaped = shaped
@@ -177,4 +196,4 @@ def measured(walker: Walker, call: Call) -> bool:
     return walker.partly(call, dims(shape))
 
 
-__all__ = ["Stored", "defer", "dense", "filled", "measured", "node", "sparse"]
+__all__ = ["Stored", "defer", "dense", "filled", "measured", "node", "sparse", "unread"]

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import GraphProto
 
 from multiprof.adapters._common.shapes import normal_axis
+from multiprof.adapters.onnx import skipped
 from multiprof.adapters.onnx.call import Call, Deferred
 from multiprof.adapters.onnx.infer import ShapeError
 from multiprof.adapters.onnx.node import Tensor
@@ -32,7 +33,9 @@ def conditional(walker: Walker, call: Call) -> None:
     condition = call.tensor(0)
     known = condition.value if condition is not None and condition.weight else None
     if known is not None and known.size == 1:
-        taken, label = (then, "then") if bool(known.ravel()[0]) else (other, "else")
+        branches = ((then, "then"), (other, "else"))
+        (taken, label), left_out = branches if bool(known.ravel()[0]) else branches[::-1]
+        skipped.declare(walker, call, *left_out)
         walker.writer.warnings.append(f"{call.name}: the condition is known beforehand: only its {label} branch counts")
         _give(call, _run(walker, call, taken, [], _outputs_named(walker, call, taken), label))
         return
@@ -50,10 +53,15 @@ def conditional(walker: Walker, call: Call) -> None:
 
 def _branch(walker: Walker, call: Call, body: GraphProto, label: str, names: dict[str, str]) -> list[Value] | None:
     """One branch in its region; ``None`` where it cannot run on these shapes, which the other one is there for."""
+    declared = walker.writer.parameters
+    before = len(declared)
     try:
         with walker.attempt(), walker.writer.region(f"{call.name}/{label}", BRANCH, group=call.name):
             return _run(walker, call, body, [], names, label)
     except ShapeError as error:
+        while len(declared) > before:
+            declared.popitem()  # what was met up to the failure
+        skipped.declare(walker, call, body, label)
         walker.writer.warnings.append(f"{call.name}: its {label} branch cannot run on these shapes: {error}")
         return None
 

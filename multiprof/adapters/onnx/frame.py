@@ -33,6 +33,7 @@ class Frame:
     depth: int = 0
     declared: dict[str, TypeProto] = field(default_factory=dict)
     own: bool = False  # the main graph, whose tensors keep their names
+    states: frozenset[str] = frozenset()  # names read as what a recurrent layer or a loop begins with
 
     def find(self, name: str) -> Value | None:
         """The value of a name here or in what encloses this graph."""
@@ -55,6 +56,17 @@ class Frame:
         for key, value in changes.items():
             setattr(made, key, value)
         return made
+
+
+# Operator -> where the operands begin that it starts from.
+_STATES = {"LSTM": 5, "GRU": 5, "RNN": 5, "Loop": 2, "Scan": 0, "Expand": 0}
+
+
+def initial_states(graph: GraphProto) -> frozenset[str]:
+    """The names that recurrent layers and loops begin with, or that are spread out to begin with."""
+    return frozenset(
+        name for node in graph.node if node.op_type in _STATES for name in node.input[_STATES[node.op_type] :]
+    )
 
 
 def subgraphs(node: NodeProto) -> list[GraphProto]:

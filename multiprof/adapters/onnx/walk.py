@@ -14,7 +14,7 @@ from multiprof.adapters.onnx import partial as part
 from multiprof.adapters.onnx.attributes import decode, plain
 from multiprof.adapters.onnx.call import Call, Deferred
 from multiprof.adapters.onnx.corrections import correct
-from multiprof.adapters.onnx.frame import Frame, in_order
+from multiprof.adapters.onnx.frame import Frame, in_order, initial_states
 from multiprof.adapters.onnx.infer import infer
 from multiprof.adapters.onnx.late import LateWriter
 from multiprof.adapters.onnx.node import Node, Tensor
@@ -90,6 +90,7 @@ class Walker(LateWriter):
             constants.sparse(self, sparse, frame)
         for info in (*graph.value_info, *graph.output):
             frame.declared[info.name] = info.type
+        frame.states = initial_states(graph)
         self.nodes(graph.node, frame, where)
         return [self.value(output.name, frame, f"{where}: the output") for output in graph.output]
 
