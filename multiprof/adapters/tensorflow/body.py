@@ -53,7 +53,7 @@ class Body:
                     refs.append(parse(text))
             for ref in refs:
                 if ref.node not in self.nodes and ref.node not in self.arguments:
-                    raise ModelError(f"{where}: node {name} reads {ref.node}, which there is not")
+                    raise ModelError(f"{where}: node {name} reads {ref.node!r}, which there is not")
             self.inputs[name] = refs
             self.before[name] = before
 
@@ -198,6 +198,9 @@ def of_function(function: Any, where: str) -> Body:
 
 def _by_name(nodes: Any, where: str) -> dict[str, Any]:
     found = {node.name: node for node in nodes}
+    for name, node in found.items():
+        if not name.isprintable() or not node.op.isprintable():  # they stand in messages and reports
+            raise ModelError(f"{where}: a node called {name[:100]!r} of the operation {node.op[:100]!r}")
     if len(found) < len(nodes):
         raise ModelError(f"{where}: two nodes have the same name")
     return found

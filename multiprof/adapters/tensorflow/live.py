@@ -95,20 +95,30 @@ def _of_callable(model: Any, inputs: Inputs | None) -> tuple[Program, Inputs | N
 
 
 def _traced(model: Any, target: Any, args: Any, kwargs: Any) -> Program:
-    """Trace a fresh function, so that the model's own is not traced once more, in a graph of its own."""
-    try:
-        if isinstance(target, polymorphic_function.Function):
-            plain = target.python_function
-            fresh = tf.function(plain, autograph=getattr(target, "_autograph", True))
+    """Trace a fresh function, so that the model's own is not traced once more, in a graph of its own.
+
+    Python's own ``if`` and ``for`` over tensors are translated (AutoGraph) only where the code needs it: translating
+    is slow, and a library's own code is not meant for it.
+    """
+    if isinstance(target, polymorphic_function.Function):
+        target, translations = target.python_function, [bool(getattr(target, "_autograph", True))]
+    else:
+        translations = [False, True]
+    for translate in translations:
+        fresh = tf.function(target, autograph=translate)
+        try:
+            with context.eager_mode():
+                concrete = fresh.get_concrete_function(*args, **kwargs)
+        except MultiprofError:
+            raise
+        except tf.errors.OperatorNotAllowedInGraphError as error:
+            if translate or len(translations) == 1:
+                raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}") from error
+        except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
+            raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}") from error
         else:
-            fresh = tf.function(target, autograph=not hasattr(target, "__self__"))
-        with context.eager_mode():
-            concrete = fresh.get_concrete_function(*args, **kwargs)
-    except MultiprofError:
-        raise
-    except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}") from error
-    return of_concrete(concrete, name_of(model), module=model)
+            return of_concrete(concrete, name_of(model), module=model)
+    raise AssertionError("the last translation either succeeds or raises")
 
 
 def _line(error: BaseException) -> str:

@@ -67,7 +67,7 @@ class _Reading:
         refs = {name: parse(ref) for name, ref in program.fetches.items()}
         for name, ref in refs.items():
             if ref.node not in body.nodes:
-                raise ModelError(f"{program.name}: its result {name} is made by {ref.node}, which there is not")
+                raise ModelError(f"{program.name}: its result {name} is made by {ref.node!r}, which there is not")
         walker.run(frame, [ref.node for ref in refs.values()])
         outputs = []
         for name, ref in refs.items():
@@ -94,7 +94,7 @@ class _Reading:
             spec.name = self.writer.taken(spec.name)
             node = frame.body.nodes.get(ref.node)
             if node is None:
-                raise ModelError(f"{self.program.name}: its input {feed.name} is {ref.node}, which there is not")
+                raise ModelError(f"{self.program.name}: its input {feed.name} is {ref.node!r}, which there is not")
             dtype = node.attr["dtype"].type or spec.dtype
             value = Value(self.walker.scratch.placeholder(dtype, spec.shape), spec)
             frame.made.setdefault(ref.node, [])

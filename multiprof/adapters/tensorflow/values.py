@@ -28,21 +28,41 @@ class Elements:
         return (self.length, *(self.element if self.element is not None else (None,)))
 
 
-@dataclass(slots=True)
 class Value:
-    """A tensor: ``flat`` is its twin in the scratch graph, where TensorFlow infers shapes.
+    """A tensor: ``flat`` is its twin in the scratch graph, where TensorFlow infers shapes, made when it is asked for.
 
     ``spec`` is the tensor of the Graph once a layer has made or needed it. ``const`` are its contents where they are
     known and small, ``name`` what to call it if it must be declared. ``variable`` is set on the handle of a variable:
     the tensor that the variable holds now; ``elements`` on the handle of a list.
     """
 
-    flat: Any
-    spec: TensorSpec | None = None
-    const: np.ndarray[Any, Any] | None = None
-    name: str = ""
-    variable: str = ""
-    elements: Elements | None = None
+    __slots__ = ("_flat", "const", "elements", "name", "spec", "variable")
+
+    def __init__(
+        self,
+        flat: Any,
+        spec: TensorSpec | None = None,
+        const: np.ndarray[Any, Any] | None = None,
+        name: str = "",
+        variable: str = "",
+        elements: Elements | None = None,
+    ) -> None:
+        self._flat = flat
+        self.spec = spec
+        self.const = const
+        self.name = name
+        self.variable = variable
+        self.elements = elements
+
+    @property
+    def flat(self) -> Any:
+        if callable(self._flat):
+            self._flat = self._flat()
+        return self._flat
+
+    @flat.setter
+    def flat(self, flat: Any) -> None:
+        self._flat = flat
 
 
 def shape_of(flat: Any) -> Shape:

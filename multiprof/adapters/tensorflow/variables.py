@@ -57,7 +57,7 @@ def read(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
     spec = walker.state[handle.variable]
     dtype = node.proto.attr["dtype"].type
     shape = None if spec.shape == (None,) else spec.shape
-    return [Value(walker.scratch.placeholder(dtype, shape), spec)]
+    return [Value(lambda: walker.scratch.placeholder(dtype, shape), spec)]
 
 
 @structure("VarIsInitializedOp", "IsVariableInitialized")

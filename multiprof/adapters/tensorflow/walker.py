@@ -24,7 +24,8 @@ from multiprof.errors import ModelError
 from multiprof.ir import BITS, BUFFER, CONSTANT, INTEGER_DTYPES, PARAMETER, Layer, Quant, TensorSpec
 
 MAX_DEPTH = 48  # calls inside calls; each takes several of Python's own
-MAX_NODES = 3_000_000  # nodes walked, a function's at every call of it
+MAX_NODES = 500_000  # nodes walked, a function's at every call of it
+MAX_CALLS = 8_000  # functions that call others twice make a billion calls of thirty functions
 
 
 @dataclass(slots=True)
@@ -68,6 +69,7 @@ class Walker:
         self._bodies: dict[str, Body] = {}
         self._depth = 0
         self._steps = 0
+        self._calls = 0
         self._groups: dict[str, int] = {}
         self._unknown: set[str] = set()
 
@@ -108,8 +110,7 @@ class Walker:
         self.writer.declare(spec, kind, source=variable.source or variable.name, trainable=variable.trainable)
         self.weights.add(name)
         self.state[name] = spec
-        handle = self.scratch.variable(spec.dtype if spec.dtype != "string" else tf.string, variable.shape)
-        return Value(handle, variable=name)
+        return Value(lambda: self.scratch.variable(variable.dtype, variable.shape), variable=name)
 
     # -- layers --------------------------------------------------------------------------------------------------
 
@@ -158,6 +159,9 @@ class Walker:
         made: dict[str, Mapping[str, list[Value]]] | None = None,
     ) -> list[Value]:
         """Walk a function with these arguments; returns what its results stand for, ``made`` gets what its nodes do."""
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            raise ModelError(f"{self.writer.name} calls functions more than {MAX_CALLS} times: no network does")
         signature = self.functions[body.name].signature
         given: dict[str, list[Value]] = {}
         rest = list(arguments)
@@ -198,11 +202,11 @@ class Walker:
         if values is None:
             values = frame.made.get(ref.node)
             if values is None:
-                raise ModelError(f"{self.writer.name}: {ref.node} is read before it is made")
+                raise ModelError(f"{self.writer.name}: {ref.node!r} is read before it is made")
             if ref.output:
                 number += self._offset(frame.body.nodes[ref.node], ref.output)
         if number >= len(values):
-            raise ModelError(f"{self.writer.name}: {ref.node} has no result number {number}")
+            raise ModelError(f"{self.writer.name}: {ref.node!r} has no result number {number}")
         return values[number]
 
     def path(self, frame: Frame, name: str) -> str:

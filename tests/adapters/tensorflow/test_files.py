@@ -168,6 +168,29 @@ def test_functions_that_call_themselves(tmp_path, cost):
         cost(path)
 
 
+def test_functions_that_double(tmp_path, cost):
+    """Forty functions, each calling the next twice, would be a million million calls."""
+    graph = graph_pb2.GraphDef()
+    placeholder = graph.node.add(name="x", op="Placeholder")
+    placeholder.attr["dtype"].type = 1
+    placeholder.attr["shape"].shape.dim.add().size = 3
+    graph.node.append(_node("call", "f0", "x"))
+    for i in range(40):
+        function = graph.library.function.add()
+        function.signature.name = f"f{i}"
+        function.signature.input_arg.add(name="x", type=1)
+        function.signature.output_arg.add(name="y", type=1)
+        function.node_def.append(_node("a", f"f{i + 1}" if i < 39 else "Relu", "x"))
+        function.node_def.append(
+            _node("b", f"f{i + 1}" if i < 39 else "Relu", "a:y:0" if i < 39 else "a:activations:0")
+        )
+        function.ret["y"] = "b:y:0" if i < 39 else "b:activations:0"
+    path = tmp_path / "double.pb"
+    path.write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError, match="calls functions more than"):
+        cost(path)
+
+
 def test_a_function_called_by_its_own_name(tmp_path, cost):
     """As graphs of TensorFlow 1 do: the operation is the function."""
     graph = _frozen(lambda x: tf.nn.relu(x), tf.TensorSpec((2, 4), name="x"))

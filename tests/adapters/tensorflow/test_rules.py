@@ -245,7 +245,7 @@ def test_what_the_optimiser_fuses(cost):
     for key in ("T", "strides", "padding", "data_format", "dilations", "explicit_paddings"):
         node.attr[key].CopyFrom(conv.attr[key])
     node.attr["TArgs"].list.type.append(1)
-    node.attr["num_host_args"].i = 0
+    node.attr["num_host_args"].i, node.attr["num_args"].i = 0, 1
     node.attr["fused_ops"].list.s.extend([b"BiasAdd", b"Relu"])
     report = cost(fused)
     y = 5 * 5 * 6
