@@ -44,7 +44,7 @@ def notes(report: Report) -> Pairs:
     for (name, reason), layers in missing.items():
         pairs.append(("Unsupported", f"{name}: {_names(layers)}" + (f" ({reason})" if reason else "")))
     if folded := report.folded():
-        pairs.append(("Folded", f"{_layers_by_op(folded)}; merged into the layer before at inference"))
+        pairs.append(("Folded", f"{_layers_by_op(folded)}; merged into a layer beside at inference"))
     if prepared := report.prepared():
         pairs.append(("Prepared", f"{_layers_by_op(prepared)}; only weights go in: done once, not in the totals"))
     if unused := report.unused_parameters():
@@ -135,10 +135,12 @@ def _reading(report: Report) -> str:
     metadata = report.graph.metadata
     version = metadata.get("framework_version")
     said = [f"{report.framework} {version}" if version else report.framework]
-    if report.model.get("format"):
-        said.append(f"{report.model['format']} file")
-    if metadata.get("rung"):
-        said.append(str(metadata["rung"]))
+    rung = metadata.get("rung")
+    if rung == "file":  # the framework is the format
+        said.append("from a file")
+    else:
+        said += [f"{report.model['format']} file"] if report.model.get("format") else []
+        said += [str(rung)] if rung else []
     tool = " ".join(str(report.tool[key]) for key in ("name", "version") if report.tool.get(key))
     return ", ".join(said) + (f"; counted by {tool}" if tool else "")
 

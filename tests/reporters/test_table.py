@@ -132,12 +132,14 @@ def test_totals_are_exact_and_have_units(whole):
     assert "x 2×3×8×8 (1.50 KiB), stem.conv 2×4×4×4 (512 bytes)" in text
     text = re.sub(" +", " ", text)
     assert "Coverage 100% of 11 layers" in text
-    assert "Folded batch_norm; merged into the layer before" in text
+    assert "Folded batch_norm; merged into a layer beside at inference" in text
     assert "Prepared mul; only weights go in" in text
     assert "Not listed 1 layer of data movement alone: reshape" in text
     assert "Unused 9 parameters that no layer reads: spare.weight" in text
     assert "Convention default: 1 MAC is one multiply-add" in text
     assert "Read toy 7.5, by the book; counted by multiprof 0" in text
+    whole.graph.metadata["rung"] = "file"
+    assert "Read toy 7.5, from a file; counted by" in re.sub(" +", " ", render(whole, width=0, ascii=False))
     assert "Warning" not in text
 
 
