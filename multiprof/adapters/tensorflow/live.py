@@ -124,6 +124,8 @@ def _traced(model: Any, target: Any, args: Any, kwargs: Any) -> Program:
 def _line(error: BaseException) -> str:
     """The last line of a message that says what went wrong, not where."""
     text = str(error).split(" for '{{node")[0]
+    if isinstance(error, tf.errors.OperatorNotAllowedInGraphError):  # says first what, then much on what to do
+        text = text[text.find("Using a symbolic") :].partition(". ")[0].partition("\n")[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
         if not line.startswith(("Call arguments", "Arguments received", "•", "File ")):

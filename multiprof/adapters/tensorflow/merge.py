@@ -1,7 +1,8 @@
 """Layers that TensorFlow spells out as several operations, put together again.
 
-A bias that is added directly after a convolution or a product is that layer's bias. A batch norm written as
-x·(γ/√(var + ε)) + (β − mean·γ/√(var + ε)), as `tf.nn.batch_normalization` and Keras write it, is one layer.
+A bias (BiasAdd) that is added directly after a convolution or a product is that layer's bias, and so is what Keras's
+convolutions add. A batch norm written as x·(γ/√(var + ε)) + (β − mean·γ/√(var + ε)), as `tf.nn.batch_normalization` and
+Keras write it, is one layer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def merge(
     for layer in biases:
         net.bias(layer)
     for layer in layers:
-        if layer.op == "add" and id(layer) not in net.gone:
+        if layer.op == "add" and id(layer) not in net.gone and not net.channel_bias(layer):
             net.norm(layer)
     net.sweep()
     return [layer for layer in layers if id(layer) not in net.gone]
@@ -49,20 +50,39 @@ class _Net:
     def alone(self, name: str) -> bool:
         return self.uses.get(name) == 1 and name not in self.returned
 
-    def bias(self, addition: Layer) -> None:
-        """Let an addition join the layer that makes its first operand."""
-        x, bias = addition.inputs["x0"], addition.inputs["x1"]
+    def bias(self, addition: Layer, product: str = "x0", bias: TensorSpec | None = None) -> bool:
+        """Let an addition join the layer that makes one of its operands; ``bias`` in place of the other operand."""
+        x, bias = addition.inputs[product], bias or addition.inputs["x1"]
         host = self.makers.get(x.name)
         if host is None or host.op not in _HOSTS or "bias" in host.inputs or host.region != addition.region:
-            return
+            return False
         maker = self.makers.get(bias.name)
         early = maker is None or self.place[id(maker)] < self.place[id(host)]
         if not self.alone(x.name) or not early or bias.name not in self.weights:
-            return
+            return False
         host.inputs["bias"] = bias
         host.outputs["y"] = addition.outputs["y"]
         self.makers[addition.y.name] = host
         self.gone.add(id(addition))
+        return True
+
+    def channel_bias(self, addition: Layer) -> bool:
+        """An ordinary addition, as Keras's convolutions have it: of a declared row, one number a channel."""
+        if "x1" not in addition.inputs:
+            return False
+        for product, other in (("x0", "x1"), ("x1", "x0")):
+            host = self.makers.get(addition.inputs[product].name)
+            if host is None or host.op not in ("conv", "conv_transpose"):
+                continue
+            given = addition.inputs[other]
+            row = self._source(given)
+            channels = host.attrs["out_channels"]
+            along = host.y.rank - (1 if host.attrs.get("data_format", "C").endswith("C") else host.y.rank - 1)
+            shape = (1,) * (host.y.rank - given.rank) + given.shape
+            wanted = tuple(channels if i == along else 1 for i in range(host.y.rank))
+            if row.name not in self.makers and row.shape == (channels,) and shape == wanted:
+                return self.bias(addition, product, row)
+        return False
 
     def norm(self, last: Layer) -> None:
         """Let the layers of a spelled-out batch norm become one, in the place of its last."""

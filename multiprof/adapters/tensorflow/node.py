@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from multiprof.adapters.tensorflow.dtypes import dtype_name, is_quantised
+from multiprof.adapters.tensorflow.dtypes import dtype_name, is_handle, is_quantised
 from multiprof.adapters.tensorflow.values import Value, dtype_of, shape_of
 from multiprof.errors import ModelError
 from multiprof.ir import VIEW, Layer, Quant, Shape, TensorSpec
@@ -151,12 +151,27 @@ class Node:
         self.layer(op, {"x": x}, y, attrs, aliases=VIEW_OF_X)
 
     def foreign(self, name: str = "") -> None:
-        """A layer of no canonical meaning: all operands and results, and plain attributes."""
-        inputs = {f"x{i}": self.walker.tensor(value, self.where) for i, value in enumerate(self.inputs)}
-        outputs = {f"y{i}": self.y(i) for i in range(len(self.outputs))}
+        """A layer of no canonical meaning: all operands and results, and plain attributes.
+
+        Handles (of tables, iterators, files) are no tensors, and a text in the program is no parameter: they are left
+        out, and so is an operation that makes nothing else.
+        """
+        read = [value for value in self.inputs if not _is_no_tensor(value)]
+        inputs = {f"x{i}": self.walker.tensor(value, self.where) for i, value in enumerate(read)}
+        made = [i for i, flat in enumerate(self.outputs) if not is_handle(flat.dtype)]
+        if not made:
+            return
+        outputs = {f"y{number}": self.y(i) for number, i in enumerate(made)}
         attrs = {key: attribute(value) for key, value in self.proto.attr.items() if not key.startswith("_")}
         plain = {key: value for key, value in attrs.items() if value is not None}
         self.layer(f"tensorflow.{name or self.op}", inputs, outputs, plain)
+
+
+def _is_no_tensor(value: Value) -> bool:
+    if value.spec is not None or value.variable or (value.elements is not None and value.elements.spec is not None):
+        return False
+    dtype = value.flat.dtype
+    return is_handle(dtype) or dtype_name(dtype) == "string"
 
 
 def attribute(value: Any) -> Any:

@@ -145,6 +145,19 @@ def test_a_bias_stays_an_addition_where_someone_else_reads_the_product(graph_of)
     assert sorted(graph_of.ops(function, (2, 8))) == ["add", "linear", "relu", "slice"]
 
 
+def test_the_bias_of_a_channel_added_as_keras_does(graph_of):
+    """The bias as (1, 1, 1, C) added: the convolution's own, so that a norm behind folds. A product's stays apart."""
+
+    def function(x):
+        return tf.nn.conv2d(x, WEIGHT, 1, "SAME") + tf.reshape(BIAS, (1, 1, 1, 16))
+
+    (conv,) = graph_of(function, (1, 8, 8, 16)).layers
+    assert conv.inputs["bias"].name == "bias"
+    across = tf.Variable(tf.zeros((8, 1, 1)))  # one number a row: no bias of channels
+    assert graph_of.ops(lambda x: tf.nn.conv2d(x, WEIGHT, 1, "SAME") + across, (1, 8, 8, 16)) == ["conv", "add"]
+    assert graph_of.ops(lambda x: x @ SQUARE + SQUARE[0], (2, 8)) == ["linear", "slice", "add"]
+
+
 @pytest.mark.parametrize(
     ("equation", "shapes", "macs"),
     [

@@ -54,6 +54,26 @@ def test_norms_fold_into_the_layer_before(files, cost):
     assert set(dense.layer.inputs) == {"x", "weight", "bias"}
 
 
+def test_flops_of_resnet_are_the_layers(files, cost):
+    """2 a multiply-add, a bias addition an output of every convolution (Keras's have biases, norms fold into them),
+    a comparison a ReLU, 8 a maximum of 3×3, an addition where branches meet, the average pool, bias and softmax.
+    """
+    model, saved, _ = files("ResNet50")
+    expected = 2 * NETWORKS["ResNet50"]
+    for layer in model.layers:
+        y = prod(layer.output.shape[1:]) if not isinstance(layer.output, list) else 0
+        kind = type(layer).__name__
+        if kind in ("Conv2D", "Activation", "Add"):
+            expected += y
+        elif kind == "MaxPooling2D":
+            expected += 8 * y
+        elif kind == "GlobalAveragePooling2D":
+            expected += y * (7 * 7 - 1 + 1)
+        elif kind == "Dense":
+            expected += y + (999 + 1000 + 1000 + 999 + 1000)
+    assert cost(saved, (1, 224, 224, 3)).flops == expected
+
+
 def test_no_values_of_weights_are_needed(files, cost):
     """The folder of the variables may be gone."""
     saved = files("MobileNetV2")[1]

@@ -258,6 +258,8 @@ def test_text_and_tables_are_foreign(cost):
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2]), 0)
     report = cost(lambda x: table.lookup(tf.strings.as_string(x)), (2, 3), framework="tensorflow")
     assert set(report.unsupported()) == {"tensorflow.AsString", "tensorflow.LookupTableFindV2"}
+    assert [p.spec.dtype for p in report.graph.parameters.values()] == ["int32"], "the default; a handle is no tensor"
+    assert report.to_dict()
 
 
 def test_asserts_and_prints_are_left_out(cost):
