@@ -106,22 +106,42 @@ def test_what_is_computed_from_weights_stays_a_layer_and_is_prepared(models: Any
     assert [layer.name for layer in report.layers if layer.state == "prepared"] == ["turn"]
 
 
-def test_weights_that_an_exporter_left_out(models: Any) -> None:
-    """ConstantOfShape in the role of a weight, of statistics, and of neither."""
+def test_weights_that_were_left_out_of_the_file(models: Any) -> None:
+    """A ConstantOfShape whose shape is stored stands for an initializer of that shape, in whatever role."""
     nodes = [
         node("ConstantOfShape", ["w_shape"], ["w"]), node("ConstantOfShape", ["c_shape"], ["var"]),
-        node("ConstantOfShape", ["y_shape"], ["zeros"]), node("Conv", ["x", "w"], ["c"], name="conv"),
-        node("BatchNormalization", ["c", "gain", "shift", "mean", "var"], ["b"], name="norm"),
-        node("Add", ["b", "zeros"], ["y"], name="add"),
+        node("ConstantOfShape", ["s_shape"], ["shift"]), node("Conv", ["x", "w"], ["c"], name="conv"),
+        node("BatchNormalization", ["c", "gain", "bias", "mean", "var"], ["b"], name="norm"),
+        node("Add", ["b", "shift"], ["y"], name="add"),
     ]  # fmt: skip
     stored = [
         models.tensor("w_shape", np.array([4, 3, 1, 1])), models.tensor("c_shape", np.array([4])),
-        models.tensor("y_shape", np.array([1, 4, 5, 5])), *(models.weight(n, (4,)) for n in ("gain", "shift", "mean")),
+        models.tensor("s_shape", np.array([4, 1, 1])), *(models.weight(n, (4,)) for n in ("gain", "bias", "mean")),
     ]  # fmt: skip
     graph = models.read(models.model(nodes, [models.info("x", [1, 3, 5, 5])], ["y"], stored))
-    assert ops(graph) == ["conv", "batch_norm", "fill", "add"]
+    assert ops(graph) == ["conv", "batch_norm", "add"]
     kinds = {name: p.kind for name, p in graph.parameters.items() if p.spec.dtype == "float32"}
-    assert kinds == {"gain": "parameter", "shift": "parameter", "mean": "buffer", "var": "buffer", "w": "parameter"}
+    learned = dict.fromkeys(("gain", "bias", "w", "shift"), "parameter")
+    assert kinds == learned | {"mean": "buffer", "var": "buffer"}
+
+
+def test_zeros_that_something_begins_with_are_no_weights(models: Any) -> None:
+    """Shapes that a Constant node holds, and states: the layers that fill them are part of the network."""
+    shape = numpy_helper.from_array(np.array([5]))
+    nodes = [
+        node("Constant", [], ["five"], value=shape), node("ConstantOfShape", ["five"], ["zeros"], name="zeros"),
+        node("Add", ["x", "zeros"], ["a"], name="add"),
+        node("ConstantOfShape", ["h_shape"], ["h"], name="start"),
+        node("RNN", ["a", "W", "R", "", "", "h"], ["y"], name="rnn", hidden_size=4),
+    ]  # fmt: skip
+    stored = [
+        models.tensor("h_shape", np.array([1, 2, 4])),
+        models.weight("W", (1, 4, 5)),
+        models.weight("R", (1, 4, 4)),
+    ]
+    graph = models.read(models.model(nodes, [models.info("x", [3, 2, 5])], ["y"], stored))
+    assert ops(graph)[:4] == ["fill", "add", "fill", "rnn"]
+    assert sorted(name for name, p in graph.parameters.items() if p.kind == "parameter") == ["R", "W"]
 
 
 def test_constant_nodes_are_declared_like_initializers(models: Any) -> None:
