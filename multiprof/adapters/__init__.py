@@ -36,6 +36,11 @@ ADAPTERS: tuple[Adapter, ...] = (
     Adapter(
         "mxnet",
         "multiprof.adapters.mxnet:read",
+        types=(
+            "mxnet.gluon.block.Block",
+            "mxnet.module.base_module.BaseModule",
+            "mxnet.symbol.symbol.Symbol",
+        ),
         suffixes=("-symbol.json", ".symbol.json"),
         pattern=rb'\s*\{\s*"nodes"\s*:\s*\[\s*\{\s*"(op|name|param|attrs?|inputs|backward_source_id)"\s*:',
     ),
