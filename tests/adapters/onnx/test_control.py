@@ -257,6 +257,34 @@ def test_initializers_of_a_subgraph_are_declared(models: Any) -> None:
     assert report.params == 8 * 3 + 8 * 5
 
 
+@pytest.mark.parametrize("length", [16, 100])
+def test_what_a_branch_left_out_stores_is_declared(models: Any, length: int) -> None:
+    """One network for short inputs and one for long ones in a file: their weights are all in it, whichever runs."""
+
+    def branch(kernel: int, label: str) -> onnx.GraphProto:
+        table = node("Constant", [], ["bias"], value=onnx.numpy_helper.from_array(np.zeros(2, np.float32)))
+        nodes = [
+            table,
+            node("Conv", ["x", "w", "bias"], [f"{label}_c"], name="conv"),
+            node("BatchNormalization", [f"{label}_c", "g", "g", "m", "m"], [label], name="norm"),
+        ]
+        stored = [models.weight("w", (2, 1, kernel)), models.weight("g", (2,)), models.weight("m", (2,))]
+        return models.graph(nodes, [], [label], stored, name=label)
+
+    arithmetic = [
+        node("Shape", ["x"], ["s"], start=2), node("Greater", ["s", "limit"], ["c"]),
+        node("If", ["c"], ["y"], name="choose", then_branch=branch(64, "long"), else_branch=branch(4, "short")),
+    ]  # fmt: skip
+    model = models.model(
+        arithmetic, [models.info("x", [1, 1, length])], ["y"], [models.tensor("limit", np.array([50]))]
+    )
+    graph = models.read(model)
+    assert [layer.op for layer in graph.layers] == ["conv", "batch_norm"]
+    stored = sorted((p.kind, p.spec.shape) for p in graph.parameters.values() if p.spec.dtype == "float32")
+    each = [("buffer", (2,)), ("parameter", (2,)), ("parameter", (2,))]  # statistics; scale, bias
+    assert stored == sorted([*each, *each, ("parameter", (2, 1, 4)), ("parameter", (2, 1, 64))])
+
+
 @pytest.mark.parametrize("op_type", ["If", "Loop", "Scan"])
 def test_a_body_that_is_missing(models: Any, op_type: str) -> None:
     model = models.model(
