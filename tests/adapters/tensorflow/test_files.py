@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,17 @@ def test_a_frozen_graph(frozen, cost):
     assert cost(frozen, {"x": (3, 4)}).macs == 3 * 12
     with pytest.raises(InputsError, match=r"free axes: input 'x' \?×4"):
         cost(frozen)
+
+
+def test_a_fresh_process_is_quiet(frozen):
+    """TensorFlow is loaded, its notes on the processor are not shown, and its log level is as it was."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
+    program = "import multiprof, os; print(multiprof.analyze({!r}, (2, 4)).macs, 'TF_CPP_MIN_LOG_LEVEL' in os.environ)"
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(str(frozen))],
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("24 False\n", "")
 
 
 def test_results_may_be_named(tmp_path, cost):
