@@ -24,6 +24,7 @@ from multiprof.structure import check
 Formulas = Mapping[str, "Formula | Sequence[Formula]"]
 
 NO_FORMULA = "no formula"
+MAX_WARNINGS = 100  # nobody reads more
 
 
 def price(
@@ -74,12 +75,20 @@ def price(
         graph,
         tuple(rows),
         convention,
-        tuple(dict.fromkeys(notes)),
+        _few(notes),
         (),
         {"name": "multiprof"} if tool is None else tool,
         {} if environment is None else environment,
         {} if model is None else model,
     )
+
+
+def _few(notes: Iterable[str]) -> tuple[str, ...]:
+    """The warnings without repetition; of very many the first, and how many there are."""
+    distinct = tuple(dict.fromkeys(notes))
+    if len(distinct) <= MAX_WARNINGS:
+        return distinct
+    return (*distinct[:MAX_WARNINGS], f"… and {len(distinct) - MAX_WARNINGS} more warnings")
 
 
 def _choose(op: str, formulas: Formulas, layer: Layer) -> Formula | None:

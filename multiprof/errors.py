@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
+# A message is read by people. What a hostile file calls its tensors may be a megabyte long.
+LONG_NAME, LONG_MESSAGE = 300, 6000
+
 
 class MultiprofError(Exception):
-    """Base of all errors of multiprof; the command line prints it as one line and exits with 2."""
+    """Base of all errors of multiprof; the command line prints it as one line and exits with 2.
+
+    Names of more than `LONG_NAME` characters, and what goes beyond `LONG_MESSAGE`, are shortened in the message.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(str(message)))
+
+
+def shortened(message: str) -> str:
+    """A message with its long names cut in their middle."""
+    if len(message) <= LONG_NAME:
+        return message
+    message = re.sub(rf"\S{{{LONG_NAME},}}", lambda name: _cut(name.group()), message)
+    return message if len(message) <= LONG_MESSAGE else f"{message[:LONG_MESSAGE]} … ({len(message):,} characters)"
+
+
+def _cut(name: str) -> str:
+    return f"{name[:60]}…({len(name):,} characters)…{name[-40:]}"
 
 
 class UsageError(MultiprofError):

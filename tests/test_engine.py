@@ -411,3 +411,8 @@ def test_cost_is_linear_in_the_batch() -> None:
     assert four.params == one.params
     assert four.peak_bytes == 4 * 9_633_792
     assert (four.batch, four.macs_per_sample, four.flops_per_sample) == (4, one.macs, one.flops)
+
+
+def test_of_very_many_warnings_the_first_are_kept_and_the_rest_counted():
+    report = price(GraphBuilder("net").graph(), {}, warnings=[f"note {n}" for n in range(150)] * 2)
+    assert report.warnings == (*(f"note {n}" for n in range(100)), "… and 50 more warnings")

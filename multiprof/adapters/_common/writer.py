@@ -47,6 +47,7 @@ class GraphWriter:
 
     def __init__(self, name: str, framework: str) -> None:
         self.name = name
+        self.file = name  # what error messages call the model
         self.framework = framework
         self.layers: list[Layer] = []
         self.parameters: dict[str, Parameter] = {}

@@ -119,6 +119,7 @@ class LateWriter:
         """What is written inside is forgotten: a first look at a loop's body."""
         kept = self.writer, self.deferred, self.looked_up
         self.writer = GraphWriter(self.writer.name, self.writer.framework)
+        self.writer.file = kept[0].file
         self.deferred, self.looked_up = Waiting(self.deferred), set()
         self.trials += 1
         try:

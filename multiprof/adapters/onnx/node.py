@@ -66,7 +66,7 @@ class Node:
     @property
     def where(self) -> str:
         """How error messages name the node."""
-        return f"{self.writer.name}: node {self.name!r} ({self.domain + '.' if self.domain else ''}{self.op_type})"
+        return f"{self.writer.file}: node {self.name!r} ({self.domain + '.' if self.domain else ''}{self.op_type})"
 
     def input(self, number: int) -> Tensor | None:
         """An operand, or ``None`` when it is absent."""

@@ -38,6 +38,7 @@ def _read(source: Source, inputs: Inputs | None, leaves: frozenset[str], options
     opsets = _opsets(source)
     graph = proto.graph
     writer = GraphWriter(source.path.stem, "onnx")
+    writer.file = source.path.name
     if not graph.node and not graph.output and not graph.input:
         raise ModelError(f"{source.name} holds no graph")
     stored = initializer_names(graph)

@@ -154,6 +154,9 @@ class Source:
         size = self.external[location]
         if size is None:
             return
+        for key in ("offset", "length"):
+            if key in entries and _whole(entries[key]) is None:
+                self.warnings.append(f"the tensor {tensor.name!r} gives {entries[key]!r} as its {key} in {location}")
         length = _whole(entries.get("length")) or nbytes or 0
         offset = _whole(entries.get("offset")) or 0
         if offset + length > size:
