@@ -11,11 +11,19 @@ LONG_NAME, LONG_MESSAGE = 300, 6000
 class MultiprofError(Exception):
     """Base of all errors of multiprof; the command line prints it as one line and exits with 2.
 
-    Names of more than `LONG_NAME` characters, and what goes beyond `LONG_MESSAGE`, are shortened in the message.
+    A message is one line: line breaks and other control characters are escaped in it. Names of more than `LONG_NAME`
+    characters, and what goes beyond `LONG_MESSAGE`, are shortened.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shortened(str(message)))
+        super().__init__(shortened(one_line(str(message))))
+
+
+def one_line(text: str) -> str:
+    """A text with line breaks and other characters that cannot be printed escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def shortened(message: str) -> str:

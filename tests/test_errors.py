@@ -10,6 +10,11 @@ def test_a_message_is_kept_as_it_is():
     assert str(multiprof.ModelError(text)) == text
 
 
+def test_a_message_is_one_line_whatever_a_file_calls_its_nodes():
+    said = str(multiprof.ModelError("node 'a\nb\x1b[31m\u2028\ud800' – Größe ×2"))
+    assert said == "node 'a\\nb\\x1b[31m\\u2028\\ud800' – Größe ×2"
+
+
 def test_long_names_are_cut_in_their_middle():
     name = "a" * 1000 + "z" * 1000
     said = str(multiprof.UsageError(f"node {name} has no input {name} : give one"))
