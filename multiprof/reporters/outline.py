@@ -42,8 +42,7 @@ def outline(report: Report, depth: int | None = None, sort: str | None = None, d
     levels = range(default, 0, -1) if depth is None else [depth]
     for level in levels:
         root = Node(report.name, "", list(report.layers), report.total)  # unused weights too, which no part has
-        _open(report, root, level)
-        if sum(1 for _ in walk(root)) <= ROWS:
+        if _open(report, root, level, ROWS if level > levels[-1] else None) is not None:
             break
     if sort is not None:
         _sort(root, sort)
@@ -70,22 +69,36 @@ def walk(node: Node, depth: int = 0) -> Iterator[tuple[int, Node]]:
         yield from walk(part, depth + 1)
 
 
-def _open(report: Report, node: Node, depth: int) -> None:
-    """Give a node its parts: runs of layers under one child module, and layers of the module's own."""
+def _open(report: Report, node: Node, depth: int, most: int | None) -> int | None:
+    """Give a node its parts: runs of layers under one child module, and layers of the module's own.
+
+    Returns how many nodes that makes, the node itself included; ``None`` as soon as they are more than ``most``.
+    """
+    made = 1
     if depth < 1:
-        return
+        return made
     for child, run in _runs(node.layers, node.path):
         if child:
             part = _node(report, child, f"{node.path}.{child}" if node.path else child, run)
+            inside: int | None = 1
             if any(row.scope != part.path for row in run):
-                _open(report, part, depth - 1)
+                inside = _open(report, part, depth - 1, None if most is None else most - made)
             node.parts.append(part)
-            continue
-        for row in run:
-            if row.state == FREE:
-                node.hidden.append(row)
-            else:
+            if inside is None:
+                return None
+            made += inside
+        else:
+            for row in run:
+                if row.state == FREE:
+                    node.hidden.append(row)
+                    continue
                 node.parts.append(_node(report, row.name.rpartition("/")[2] or row.name, row.name, [row]))
+                made += 1
+                if most is not None and made > most:
+                    return None
+        if most is not None and made > most:
+            return None
+    return made
 
 
 def _runs(layers: Sequence[LayerReport], path: str) -> list[tuple[str, list[LayerReport]]]:

@@ -24,7 +24,7 @@ from multiprof.ir import (
 )
 
 # A graph with more layers than any network has is refused before it fills the memory.
-MAX_LAYERS = 1_000_000
+MAX_LAYERS = 250_000
 
 # (op, role) -> kind of what is declared there, whatever its dtype says. Any other use leaves the kind as it is.
 ROLE_KINDS: Mapping[tuple[str, str], str] = {

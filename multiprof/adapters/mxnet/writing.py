@@ -18,7 +18,7 @@ SAME_MEMORY: Aliases = (("y", "x", VIEW),)
 OVER: Aliases = (("y", "x", WRITE),)
 OVER_FIRST: Aliases = (("y", "x0", WRITE),)
 
-MAX_LAYERS = 300_000
+MAX_LAYERS = 200_000
 
 # An unknown rank: one dimension that nobody knows, so that whatever needs the size says so.
 UNKNOWN: Shape = (None,)

@@ -20,7 +20,7 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "BATCH_MATMUL": ("matmul", "einsum"),
 }
 # A loop's body is a function of its own, whose names repeat the whole path: net/lstm/while/body/_1/net/lstm/while/cell
-_FUNCTION = re.compile(r".*/(?:body|cond|then|else)/_\d+/")
+_FUNCTION = re.compile(r".*/(?:body|cond|then|else)/_\d+/", re.DOTALL)
 _MEANINGLESS = ("StatefulPartitionedCall", "PartitionedCall", "Identity", "XlaCallModule")
 
 
@@ -39,7 +39,9 @@ def split_name(tensor: str, operator: str) -> tuple[str, str]:
     head, colon, number = chosen.rpartition(":")
     if colon and number.isdigit():
         chosen = head
-    chosen = _FUNCTION.sub("", chosen)
+    function = _FUNCTION.match(chosen)  # from the beginning alone: a search tries every place of a long name
+    if function is not None:
+        chosen = chosen[function.end() :]
     if operator == "WHILE" and "/while" in chosen:
         chosen = chosen[: chosen.index("/while") + 6]
     path, _, leaf = chosen.rpartition("/")

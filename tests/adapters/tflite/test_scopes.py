@@ -28,6 +28,12 @@ def test_names(tensor: str, operator: str, expected: tuple[str, str]) -> None:
     assert split_name(tensor, operator) == expected
 
 
+def test_a_name_without_end_is_split_in_one_pass() -> None:
+    # a million letters: a search that begins anew at each of them would not come to an end
+    assert split_name("n" * 1_000_000, "RELU") == ("", "n" * 1_000_000)
+    assert split_name("a/" * 500_000 + "Relu", "RELU") == (".".join(["a"] * 500_000), "Relu")
+
+
 @pytest.mark.parametrize(
     ("scopes", "head"),
     [
