@@ -1,8 +1,9 @@
-"""Reading a symbol file: inputs and parameters told apart, shapes inferred, layers written."""
+"""Reading a symbol: inputs and parameters told apart, shapes inferred, layers written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,56 @@ from multiprof.adapters._common.writer import GraphWriter
 from multiprof.adapters.mxnet import params, symbol
 from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.inference import Inference, Variable
+from multiprof.adapters.mxnet.source import Source
 from multiprof.adapters.mxnet.table import STATISTICS
 from multiprof.adapters.mxnet.writing import Writing
-from multiprof.errors import InputsError
+from multiprof.errors import InputsError, ModelError
 from multiprof.extensions import Trace
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import BUFFER, CONSTANT, Graph, Shape, TensorSpec
 
 
 def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Trace, options: ReadOptions) -> Graph:
-    """The Graph of a symbol file and the parameters beside it, for inputs of the shapes given."""
-    path = Path(model)
+    """The Graph of a symbol file and the parameters beside it, or of a live model, for inputs of the shapes given."""
+    if isinstance(model, Path):
+        return _graph(_of_files(model), inputs, options)
+    if "mxnet" not in sys.modules:  # then it is none of MXNet's objects
+        raise ModelError(f"a {type(model).__name__} is no model of MXNet")
+    from multiprof.adapters.mxnet import live  # files are read without mxnet
+
+    source, bound = live.read_live(model, inputs)
+    return _graph(source, bound, options)
+
+
+def _of_files(path: Path) -> Source:
     found = symbol.load(path)
-    inference = Inference(found, str(path))
+    source = Source(found, str(path), path.name, path.name.removesuffix(".json").removesuffix("-symbol"))
+    source.metadata = {"rung": "file", "format": "MXNet symbol", "framework_version": found.version_text}
     beside = params.find(path)
-    stored = _matched(params.load(beside), inference) if beside is not None else _Stored()
-    learned = {name for name, variable in inference.variables.items() if name in stored.known or variable.learned}
-    bound = _bind(inference, learned, inputs, options, path.name)
-    _infer(inference, stored, bound)
+    if beside is None:
+        source.remedy = ", or put the .params file beside it"
+        return source
+    source.metadata["file_bytes"] = path.stat().st_size + beside.stat().st_size
+    source.beside = beside.name
+    for key, spec in params.load(beside).items():
+        # arg: and aux: before a name say only which list MXNet keeps it in
+        source.stored[key.partition(":")[2] if key.startswith(("arg:", "aux:")) else key] = spec
+    return source
+
+
+def _graph(source: Source, inputs: Inputs | None, options: ReadOptions) -> Graph:
+    inference = Inference(source.symbol, source.where)
+    known, unused = _split(source, inference)
+    learned = {
+        name
+        for name, variable in inference.variables.items()
+        if name not in source.data and (name in known or name in source.learned or variable.learned)
+    }
+    bound = _bind(inference, learned, inputs, options, source)
+    _infer(inference, source, known, bound)
     needed = _needed(inference)
-    _complain(inference, needed, learned, stored)
-    writer = GraphWriter(path.name.removesuffix(".json").removesuffix("-symbol"), "mxnet")
+    _complain(inference, needed, learned, "" if known else source.remedy)
+    writer = GraphWriter(source.name, "mxnet")
     to = Writing(writer, inference)
     read_by = {entry for call in needed for entry in _read(call)} | set(inference.heads)
     given = []
@@ -39,48 +69,33 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Tr
         spec = to.specs[variable.entry]
         if name in learned:
             to.weights.add(spec.name)
-            writer.declare(spec, _kind(variable))
+            kind = source.kinds.get(name) or _kind(variable)
+            writer.declare(spec, kind, trainable=source.trainable.get(name))
         elif variable.entry in read_by or name in bound.given:
             given.append(spec)
-    for name, spec in stored.unused.items():
-        writer.declare(TensorSpec(spec.shape, spec.dtype, writer.taken(name)), source=name)
+    for name, spec in unused.items():
+        made = TensorSpec(spec.shape, spec.dtype, writer.taken(name))
+        writer.declare(made, source.kinds.get(name), source=name, trainable=source.trainable.get(name))
     for call in needed:
         if call.rule is None:
             to.foreign(call)
         else:
             call.rule.write(call, to)
-    writer.warnings += _notes(inference, needed, stored, beside)
-    files = {"file_bytes": path.stat().st_size + beside.stat().st_size} if beside is not None else {}
-    return writer.graph(
-        given,
-        [to.specs[entry] for entry in dict.fromkeys(inference.heads)],
-        rung="file",
-        dims=bound.dims,
-        format="MXNet symbol",
-        framework_version=_version(found.version),
-        **files,
-    )
+    writer.warnings += [*source.notes, *_notes(inference, needed)]
+    heads = [to.specs[entry] for entry in dict.fromkeys(inference.heads)]
+    return writer.graph(given, heads, dims=bound.dims, **source.metadata)
 
 
-class _Stored:
-    """What the file of parameters holds, by the names of the symbol's variables; ``unused``: those of no variable."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, TensorSpec] = {}
-        self.unused: dict[str, TensorSpec] = {}
-        self.strangers = False
-
-
-def _matched(arrays: Mapping[str, TensorSpec], inference: Inference) -> _Stored:
-    """Arrays by variable: ``arg:`` and ``aux:`` before a name say only which list MXNet keeps it in."""
-    stored = _Stored()
-    for key, spec in arrays.items():
-        name = key.partition(":")[2] if key.startswith(("arg:", "aux:")) else key
-        (stored.known if name in inference.variables else stored.unused)[name] = spec
-    if stored.unused and not stored.known:  # the parameters of another network, or named by block and not by variable
-        stored.strangers = True
-        stored.unused = {}
-    return stored
+def _split(source: Source, inference: Inference) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+    """What is stored for the symbol's variables, and what is stored beside."""
+    known: dict[str, TensorSpec] = {}
+    unused: dict[str, TensorSpec] = {}
+    for name, spec in source.stored.items():
+        (known if name in inference.variables else unused)[name] = spec
+    if unused and not known and source.beside:  # of another network, or named by block and not by variable
+        source.notes.append(f"{source.beside} holds none of the symbol's parameters, so it was left aside")
+        return {}, {}
+    return known, unused
 
 
 def _needed(inference: Inference) -> list[Call]:
@@ -108,7 +123,9 @@ def _read(call: Call) -> list[int]:
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
 
-def _bind(inference: Inference, learned: set[str], inputs: Inputs | None, options: ReadOptions, what: str) -> Bound:
+def _bind(
+    inference: Inference, learned: set[str], inputs: Inputs | None, options: ReadOptions, source: Source
+) -> Bound:
     """The caller's shapes: data by position or name, labels and whatever else has no shape yet by name or after it."""
     named = inputs.kwargs if inputs is not None else {}
     data: list[Declared] = []
@@ -118,23 +135,44 @@ def _bind(inference: Inference, learned: set[str], inputs: Inputs | None, option
             dtype = variable.attrs.dtype("__dtype__", "")
             row = Declared(name, variable.declared, dtype, fixed=False, optional=True)
             (labels if variable.is_label or name in learned else data).append(row)
-    return bind([*data, *labels], inputs, options.dims, what=what)
+    if source.data:
+        place = {name: i for i, name in enumerate(source.data)}
+        data.sort(key=lambda row: place.get(row.name, len(place)))
+    return bind([*data, *labels], inputs, options.dims, what=source.what)
 
 
-def _infer(inference: Inference, stored: _Stored, bound: Bound) -> None:
+def _infer(inference: Inference, source: Source, stored: Mapping[str, TensorSpec], bound: Bound) -> None:
     known: dict[str, Shape] = {}
     for name, variable in inference.variables.items():
         dtype = variable.attrs.dtype("__dtype__", "")
-        if name in stored.known:
-            known[name], dtype = stored.known[name].shape, stored.known[name].dtype
+        if name in stored:
+            known[name], dtype = stored[name].shape, stored[name].dtype
         elif name in bound.inputs:
             known[name], dtype = bound.inputs[name].shape, bound.inputs[name].dtype
         inference.dtypes[variable.entry] = dtype
     inference.run(known)
+    if source.infer is not None and any(_unknown(shape) for shape in inference.shapes):
+        _ask_mxnet(inference, source.infer)
     inference.run_dtypes()
 
 
-def _complain(inference: Inference, needed: list[Call], learned: set[str], stored: _Stored) -> None:
+def _ask_mxnet(inference: Inference, infer: Callable[[Mapping[str, Shape]], Mapping[str, Shape]]) -> None:
+    """Shapes behind operators that only MXNet knows, such as the user's own."""
+    shapes = inference.shapes
+    found = infer(
+        {
+            name: shape
+            for name, variable in inference.variables.items()
+            if (shape := shapes[variable.entry]) is not None and None not in shape
+        }
+    )
+    for entry, name in enumerate(inference.names):
+        if name in found and _unknown(shapes[entry]):
+            inference.narrow(entry, found[name], None, "MXNet's shape of")
+    inference.run()
+
+
+def _complain(inference: Inference, needed: list[Call], learned: set[str], remedy: str) -> None:
     """Raise `InputsError` for variables without a shape: first for inputs, which the caller can give."""
     read = {entry for call in needed for entry in _read(call)} | set(inference.heads)
     missing = [
@@ -150,11 +188,10 @@ def _complain(inference: Inference, needed: list[Call], learned: set[str], store
     ways = f"--input {names[0]}:1x3x224x224"
     if data:
         raise InputsError(
-            f"{inference.where}: a symbol file carries no shapes of its inputs; give that of {shown}, as in {ways}"
+            f"{inference.where}: a symbol carries no shapes of its inputs; give that of {shown}, as in {ways}"
         )
-    beside = "" if stored.known else ", or put the .params file beside it"
     raise InputsError(
-        f"{inference.where}: the shape of {shown} follows from nothing in the symbol; give it by name{beside}"
+        f"{inference.where}: the shape of {shown} follows from nothing in the symbol; give it by name{remedy}"
     )
 
 
@@ -174,10 +211,8 @@ def _kind(variable: Variable) -> str | None:
     return None
 
 
-def _notes(inference: Inference, needed: list[Call], stored: _Stored, beside: Path | None) -> list[str]:
+def _notes(inference: Inference, needed: list[Call]) -> list[str]:
     notes = []
-    if stored.strangers and beside is not None:
-        notes.append(f"{beside.name} holds none of the symbol's parameters, so it was left aside")
     left = len(inference.calls) - len(needed)
     if left:
         notes.append(f"{left} operators that serve only labels are left out: inference does not run them")
@@ -185,10 +220,3 @@ def _notes(inference: Inference, needed: list[Call], stored: _Stored, beside: Pa
     if fixed:
         notes.append(f"fix_gamma: the gamma of {fixed} batch norms counts as 1, whatever is stored")
     return notes
-
-
-def _version(number: int) -> str:
-    """10901 → 1.9.1; nothing is said before 0.9."""
-    if not number:
-        return "of unknown version"
-    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"

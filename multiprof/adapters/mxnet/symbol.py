@@ -37,6 +37,13 @@ class Symbol:
     heads: list[tuple[int, int]]
     version: int = 0
 
+    @property
+    def version_text(self) -> str:
+        """10901 → 1.9.1; nothing is said before 0.9."""
+        if not self.version:
+            return "of unknown version"
+        return f"{self.version // 10000}.{self.version // 100 % 100}.{self.version % 100}"
+
 
 def load(path: Path) -> Symbol:
     """Read a symbol file; raises `ModelError` naming file and place for anything that is none."""
@@ -46,13 +53,18 @@ def load(path: Path) -> Symbol:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    return loads(data, str(path))
+
+
+def loads(data: bytes | str, where: str) -> Symbol:
+    """The symbol in a text of JSON; ``where`` names it in errors."""
     try:
         found = json.loads(data, parse_int=_whole)
     except RecursionError:
-        raise ModelError(f"{path}: nested too deeply for a symbol file") from None
+        raise ModelError(f"{where}: nested too deeply for a symbol file") from None
     except ValueError as error:
-        raise ModelError(f"{path} is no MXNet symbol file: not JSON: {error}") from None
-    return parse(found, str(path), [0, 0], 0)
+        raise ModelError(f"{where} is no MXNet symbol file: not JSON: {error}") from None
+    return parse(found, where, [0, 0], 0)
 
 
 def parse(found: Any, where: str, count: list[int], depth: int) -> Symbol:
@@ -164,4 +176,4 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-__all__ = ["VARIABLE", "Node", "Symbol", "load"]
+__all__ = ["VARIABLE", "Node", "Symbol", "load", "loads"]
