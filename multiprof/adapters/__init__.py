@@ -59,6 +59,17 @@ ADAPTERS: tuple[Adapter, ...] = (
         callables=True,
     ),
     Adapter(
+        "keras",
+        "multiprof.adapters.keras:read",
+        types=("keras.src.layers.layer.Layer", "keras.src.models.model.Model"),
+        suffixes=(".keras", ".h5", ".hdf5"),
+        # a .keras file is a zip archive that begins with its metadata; HDF5 files begin with their own signature
+        magic=((0, b"\x89HDF\r\n\x1a\n"),),
+        pattern=rb"(?s)PK\x03\x04.{26}metadata\.json",
+        requires=("keras",),
+        extra="keras",
+    ),
+    Adapter(
         "tensorflow",
         "multiprof.adapters.tensorflow:read",
         # no plain callables: TensorFlow is often loaded beside the framework that a function is written in

@@ -1,0 +1,103 @@
+"""Entry of the adapter: the model's inputs are bound, its call is traced by the backend's adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from multiprof.adapters._common.binding import Bound, Declared, bind
+from multiprof.adapters.keras.backends import prepared
+from multiprof.adapters.keras.calls import recording
+from multiprof.adapters.keras.files import load
+from multiprof.adapters.keras.rewrite import rewritten, variables_of
+from multiprof.adapters.keras.state import built, unchanged
+from multiprof.errors import InputsError
+from multiprof.extensions import Trace
+from multiprof.inputs import Inputs, ReadOptions
+from multiprof.ir import Graph
+
+
+def read(
+    model: Any,
+    inputs: Inputs | None,
+    *,
+    leaves: frozenset[str],
+    trace: Trace,
+    options: ReadOptions,
+) -> Graph:
+    """Read a model or layer of Keras, or a .keras or .h5 file, on the backend that Keras is set to.
+
+    Raises `InputsError` where sizes are missing and `ModelError` where the file cannot be loaded or the model not run.
+    """
+    from_file = isinstance(model, Path)
+    if from_file:
+        model = load(model, options.trust)
+    declared = _declared(model)
+    if declared is None and inputs is None:
+        raise InputsError(
+            f"the {type(model).__name__} {model.name!r} is not built, so nothing says what goes in: "
+            "give inputs, e.g. (1, 224, 224, 3) or --input 1x224x224x3"
+        )
+    bound: Bound | None = None
+    if declared is not None and (inputs is None or _plain(inputs)):
+        bound = bind(declared, inputs, options.dims, what=f"the model {model.name!r}")
+        inputs = Inputs(*(bound.inputs[item.name] for item in declared))
+    assert inputs is not None  # given, or bound just now
+    model = built(model, inputs)
+    training = {"training": False} if model._call_has_training_arg else {}
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if bound is not None:
+            args = (_packed(model, args),)
+        return model(*args, **{**kwargs, **training})
+
+    variables = variables_of(model)
+    with recording(model) as calls, unchanged(model):
+        backend, function, given = prepared(call, [v.value for v in variables], inputs, model.name)
+        graph = trace(backend, function, given)
+    graph = rewritten(graph, variables, calls, [item.name for item in declared or ()] if bound else [])
+    graph.name = model.name
+    graph.metadata["framework_version"] = f"{keras.__version__} on {backend} {graph.metadata['framework_version']}"
+    graph.metadata["modules"] = calls.classes
+    if bound is not None and bound.dims:
+        graph.metadata["dims"] = bound.dims
+        if "batch" in bound.sizes:
+            graph.metadata["batch"] = bound.sizes["batch"]
+    if from_file and options.trust:
+        graph.metadata["trust"] = True
+    return graph
+
+
+def _declared(model: Any) -> list[Declared] | None:
+    """The inputs of a Functional or Sequential model, flat in Keras's order; ``None`` where the model has none."""
+    tensors = getattr(model, "inputs", None)
+    if not tensors:
+        return None
+    names: dict[str, int] = {}
+    found = []
+    for tensor in tensors:
+        number = names[tensor.name] = names.get(tensor.name, 0) + 1
+        name = tensor.name if number == 1 else f"{tensor.name}_{number - 1}"
+        shape = tuple("batch" if d is None and axis == 0 else d for axis, d in enumerate(tensor.shape))
+        found.append(Declared(name, shape, str(keras.backend.standardize_dtype(tensor.dtype))))
+    return found
+
+
+def _plain(inputs: Inputs) -> bool:
+    """Whether every input is one tensor, so that they can be matched to declared ones."""
+    return not any(isinstance(value, (list, tuple, dict)) for value in (*inputs.args, *inputs.kwargs.values()))
+
+
+def _packed(model: Any, tensors: tuple[Any, ...]) -> Any:
+    """The flat inputs in the structure that the model was made with."""
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:
+        structure = getattr(getattr(model, "_functional", None), "_inputs_struct", None)
+    if structure is None:
+        return tensors[0] if len(tensors) == 1 else list(tensors)
+    return keras.tree.pack_sequence_as(structure, list(tensors))
+
+
+__all__ = ["read"]

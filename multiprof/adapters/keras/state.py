@@ -1,0 +1,70 @@
+"""What tracing a model would leave behind, and putting it back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from multiprof.errors import InputsError, ModelError
+from multiprof.inputs import Inputs
+from multiprof.ir import TensorSpec
+
+# What a call sets on a layer.
+_TOUCHED = ("_called", "_parent_path", "supports_jit", "_saved_model_inputs_spec")
+_MISSING: Any = object()
+
+
+@contextmanager
+def unchanged(model: Any) -> Iterator[None]:
+    """The layers under a model come back with the attributes that they had."""
+    saved = [(layer, name, layer.__dict__.get(name, _MISSING)) for layer in _layers(model) for name in _TOUCHED]
+    try:
+        yield
+    finally:
+        for layer, name, value in saved:
+            if value is _MISSING:
+                layer.__dict__.pop(name, None)
+            else:
+                layer.__dict__[name] = value
+
+
+def _layers(model: Any) -> list[Any]:
+    return list(model._flatten_layers())
+
+
+def built(model: Any, inputs: Inputs) -> Any:
+    """The model itself where its weights are made; else a copy, built for these inputs."""
+    if all(layer.built for layer in _layers(model)):
+        return model
+    try:
+        duplicate = copy.deepcopy(model)
+    except Exception as error:
+        raise ModelError(f"{model.name!r} is not built and cannot be copied: build it first ({error})") from error
+    args = [_symbolic(value, f"input {i}") for i, value in enumerate(inputs.args)]
+    kwargs = {name: _symbolic(value, name) for name, value in inputs.kwargs.items()}
+    try:
+        duplicate(*args, **kwargs)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise InputsError(f"{model.name!r} cannot be built for the inputs given: {text[:300]}") from error
+    if not duplicate.built:
+        raise ModelError(f"{model.name!r} is not built: call it once first")
+    return duplicate
+
+
+def _symbolic(value: Any, name: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_symbolic(item, name) for item in value)
+    if isinstance(value, dict):
+        return {key: _symbolic(item, name) for key, item in value.items()}
+    if isinstance(value, TensorSpec) or (hasattr(value, "shape") and hasattr(value, "dtype")):
+        dtype = str(value.dtype).rpartition(".")[2] or keras.config.floatx()
+        return keras.KerasTensor(tuple(value.shape), dtype=dtype)
+    return value
+
+
+__all__ = ["built", "unchanged"]
