@@ -12,11 +12,18 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
 from multiprof.blame import describe
 from multiprof.errors import ModelError, MultiprofError
+
+
+# Package -> what it is too old for, and the line that imports it all the same.
+_REMEDIES = {
+    "mxnet": ("numpy", "from multiprof.adapters.mxnet.compat import import_mxnet; mx = import_mxnet()"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +128,23 @@ def _blaming(prefix: str) -> Iterator[None]:
     except MultiprofError:
         raise
     except Exception as error:
-        raise ModelError(f"{prefix} {describe(error)}") from error
+        raise ModelError(f"{prefix} {describe(error)}{_remedy(error)}") from error
     except SystemExit as error:
         raise ModelError(
             f"{prefix} SystemExit({error.code!r}): it runs as a script; put that part under if __name__ == '__main__'"
         ) from error
+
+
+def _remedy(error: BaseException) -> str:
+    """What to write where a package cannot be imported for what another one has removed since, which is known."""
+    if not isinstance(error, (AttributeError, ImportError)):
+        return ""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    importing = {str(f.f_globals.get("__name__")).partition(".")[0] for f in frames if f.f_code.co_name == "<module>"}
+    for package, (blamed, line) in _REMEDIES.items():
+        if package in importing and blamed in f"{error} {getattr(error, 'name', '')}".lower():
+            return f"; {package} is older than this {blamed}: write {line}"
+    return ""
 
 
 def _first_on_path(folder: str) -> None:

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-# names that numpy 1.24 and 2.0 removed and MXNet 1.9.1 still takes at import; it calls none of them in these tests
-_REMOVED = (
-    "PZERO", "NZERO", "NINF", "PINF", "NAN", "NaN", "Inf", "alltrue", "in1d", "mirr", "msort", "npv", "pmt", "ppmt",
-    "pv", "rate", "trapz", "sometrue", "round_", "product", "bool",
-)  # fmt: skip
+from multiprof.adapters.mxnet import symbol
+from multiprof.adapters.mxnet.compat import import_mxnet
+from multiprof.adapters.mxnet.inference import Inference
 
-
-@contextlib.contextmanager
-def _numpy_of_old() -> Iterator[None]:
-    added = [name for name in _REMOVED if not hasattr(np, name)]
-    for name in added:
-        setattr(np, name, bool if name == "bool" else None)
-    try:
-        yield
-    finally:
-        for name in added:
-            delattr(np, name)
-
-
-with warnings.catch_warnings(), _numpy_of_old():
-    warnings.simplefilter("ignore")
-    import mxnet
-
-from multiprof.adapters.mxnet import symbol  # noqa: E402  (after MXNet, which needs the names)
-from multiprof.adapters.mxnet.inference import Inference  # noqa: E402
+mxnet = import_mxnet()
 
 Shape = tuple[int, ...]
 

@@ -215,7 +215,7 @@ def _notes(inference: Inference, needed: list[Call]) -> list[str]:
     notes = []
     left = len(inference.calls) - len(needed)
     if left:
-        notes.append(f"{left} operators that serve only labels are left out: inference does not run them")
+        notes.append(f"{left} operators are left out: they serve only labels or the layout of parameters")
     fixed = sum(1 for call in needed if call.op.startswith("BatchNorm") and call.attrs.flag("fix_gamma", True))
     if fixed:
         notes.append(f"fix_gamma: the gamma of {fixed} batch norms counts as 1, whatever is stored")

@@ -90,9 +90,10 @@ def _arguments(block: Any, inputs: Inputs, name: str) -> list[Any]:
     """All arguments by position, for blocks take no others; named ones by their place in the block's code, or by the
     names that an export would give them."""
     arguments = list(inputs.args)
-    if not inputs.kwargs:
-        return arguments
-    parameters = _parameters(block)
+    parameters, open_ended = _parameters(block)
+    if len(arguments) > len(parameters) and not open_ended:
+        takes = ", ".join(parameter.name for parameter in parameters)
+        raise InputsError(f"{len(arguments)} inputs are given; {name} has {len(parameters)}: {takes}")
     places = {parameter.name: place for place, parameter in enumerate(parameters)}
     total = len(arguments) + len(inputs.kwargs)
     missing = object()
@@ -100,25 +101,27 @@ def _arguments(block: Any, inputs: Inputs, name: str) -> list[Any]:
         place = places.get(key)
         if place is None and key.startswith("data") and (key == "data" or key[4:].isdigit()):
             place = int(key[4:] or 0)
-        if place is None or place >= max(len(parameters), total):
+        if place is None or place >= (total if open_ended else len(parameters)):
             takes = ", ".join(places) or "none that has a name"
             raise InputsError(f"{name} has no input {key!r}; it has {takes}")
         arguments += [missing] * (place + 1 - len(arguments))
         if arguments[place] is not missing:
             raise InputsError(f"{name}: the input {key!r} is given twice")
         arguments[place] = value
+    needed = [place for place, parameter in enumerate(parameters) if parameter.default is parameter.empty]
+    arguments += [missing] * (max(needed, default=-1) + 1 - len(arguments))
     for place, value in enumerate(arguments):
         if value is not missing:
             continue
-        default = parameters[place].default if place < len(parameters) else inspect.Parameter.empty
-        if default is inspect.Parameter.empty:
-            raise InputsError(f"{name}: its input {place + 1} is not given")
-        arguments[place] = default
+        if place >= len(parameters) or place in needed:
+            which = repr(parameters[place].name) if place < len(parameters) else place + 1
+            raise InputsError(f"{name} needs the input {which} too: give its shape")
+        arguments[place] = parameters[place].default
     return arguments
 
 
-def _parameters(block: Any) -> list[inspect.Parameter]:
-    """The positional parameters of whichever method of the block says what it takes."""
+def _parameters(block: Any) -> tuple[list[inspect.Parameter], bool]:
+    """The positional parameters of whichever method of the block says what it takes; and whether it takes any more."""
     cls = type(block)
     if cls.__call__ is not mx.gluon.Block.__call__:
         method, skipped = cls.__call__, 1
@@ -128,8 +131,10 @@ def _parameters(block: Any) -> list[inspect.Parameter]:
         method, skipped = getattr(cls, "hybrid_forward", cls.forward), 2  # self, and the namespace F
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     own = getattr(block, "_reg_params", {})
-    found = [parameter for parameter in inspect.signature(method).parameters.values() if parameter.kind in kinds]
-    return [parameter for parameter in found[skipped:] if parameter.name not in own]
+    everything = inspect.signature(method).parameters.values()
+    found = [parameter for parameter in everything if parameter.kind in kinds]
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in everything)
+    return [parameter for parameter in found[skipped:] if parameter.name not in own], open_ended
 
 
 # -- purity -----------------------------------------------------------------------------------------------------------
