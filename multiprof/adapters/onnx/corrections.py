@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from multiprof.adapters._common.shapes import broadcast, normal_axis
+from multiprof.adapters.onnx import oldest
 from multiprof.adapters.onnx.call import Call
 from multiprof.adapters.onnx.types import Type
 
@@ -120,6 +121,7 @@ CORRECTIONS: Mapping[str, tuple[int, Callable[[Call, Type | None], Type | None]]
 
 def correct(call: Call, types: dict[str, Type]) -> None:
     """Correct the inferred types of a node's outputs."""
+    oldest.completed(call, types)
     number, correction = CORRECTIONS.get(call.op_type, (0, None))
     if correction is None or call.domain or number >= len(call.outputs) or not call.outputs[number]:
         return
