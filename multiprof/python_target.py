@@ -19,7 +19,6 @@ from typing import Any
 from multiprof.blame import describe
 from multiprof.errors import ModelError, MultiprofError
 
-
 # Package -> what it is too old for, and the line that imports it all the same.
 _REMEDIES = {
     "mxnet": ("numpy", "from multiprof.adapters.mxnet.compat import import_mxnet; mx = import_mxnet()"),
