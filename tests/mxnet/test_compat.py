@@ -129,7 +129,7 @@ assert set(vars(numpy)) == before
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
         "MissingDependencyError mxnet cannot be imported (No module named 'mxnet'): pip install --no-deps mxnet==1.9.1 "
-        "and pip install graphviz requests, on Python 3.11 at most\n"
+        "and pip install graphviz numpy requests, on Python 3.11 at most\n"
     )
 
 

@@ -1,5 +1,5 @@
-"""The MXNet adapter: ``-symbol.json`` files of every age, without MXNet, and live models; shapes are inferred by rules of
-our own."""
+"""The MXNet adapter: ``-symbol.json`` files of every age, without MXNet, and live models. Shapes are inferred by rules
+of our own."""
 
 from multiprof.adapters.mxnet.reader import read
 

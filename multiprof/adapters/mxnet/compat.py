@@ -18,7 +18,7 @@ from typing import Any
 
 from multiprof.errors import MissingDependencyError
 
-HOW = "pip install --no-deps mxnet==1.9.1 and pip install graphviz requests, on Python 3.11 at most"
+HOW = "pip install --no-deps mxnet==1.9.1 and pip install graphviz numpy requests, on Python 3.11 at most"
 # Functions that moved to the package numpy-financial with numpy 1.20.
 _FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 
