@@ -14,6 +14,7 @@ import pytest
 
 import multiprof
 from multiprof.cli import BUILTINS, main
+from multiprof.commands.console import complain
 
 MACS = 2 * 3 * 4 + 2 * 4 * 5
 
@@ -159,7 +160,7 @@ def test_a_terminal_without_unicode(site, format):
         (("analyze",), "the following arguments are required: MODEL"),
         (("analyze", "gone.onnx"), "no such file: gone.onnx; give a model file, or file.py:callable"),
         (("analyze", "nets.py"), "nets.py is Python: say which model in it, as nets.py:callable"),
-        (("analyze", "notes.xyz"), "nothing here reads notes.xyz; known suffixes: -symbol.json, .lite, .onnx"),
+        (("analyze", "notes.xyz"), "nothing here reads notes.xyz; known suffixes: -symbol.json, "),
         (("analyze", "nets:nte"), "nets has no 'nte'; did you mean"),
         (("analyze", "nowhere:net"), "no module named 'nowhere' here"),
         (("analyze", "nets:net"), "a toy net needs an input: --input 2x3"),
@@ -205,6 +206,11 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(site, cli, arguments, said):
     assert (code, out) == (2, "")
     assert said in one_line(err)
     assert err.startswith("multiprof")
+
+
+def test_a_warning_does_not_repeat_a_name_of_a_megabyte(capsys):
+    complain(f"warning: layers without a cost: onnx.{'F' * 1_000_000} (1)")
+    assert len(one_line(capsys.readouterr().err)) < 300
 
 
 def test_the_hash_of_a_file_is_that_of_its_contents(site, cli):

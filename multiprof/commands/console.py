@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from multiprof.errors import UsageError
+from multiprof.errors import UsageError, shortened
 
 
 def say(args: argparse.Namespace, text: str, *, level: int = 0) -> None:
@@ -16,10 +16,10 @@ def say(args: argparse.Namespace, text: str, *, level: int = 0) -> None:
 
 
 def complain(text: str) -> None:
-    """A line on stderr, whatever the verbosity; control characters in the names of a model do not get there."""
+    """A line on stderr, whatever the verbosity; control characters and long names of a model do not get there."""
     from multiprof.reporters.text import clean
 
-    line = clean(" ".join(text.split()))
+    line = clean(" ".join(shortened(text).split()))
     sys.stderr.write(f"multiprof: {printable(line, sys.stderr)}\n")
 
 
