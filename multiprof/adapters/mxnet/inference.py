@@ -34,6 +34,8 @@ class Variable:
     def declared(self) -> Shape | None:
         """The attribute ``__shape__``, in which 0 (and −1) stand for what is unknown."""
         dims = self.attrs.maybe_ints("__shape__")
+        if dims and any(dim is not None and dim < -1 for dim in dims):
+            raise self.attrs.wrong("__shape__", "sizes, 0 or −1 where one is unknown")
         return tuple(dim if dim is not None and dim > 0 else None for dim in dims) if dims else None
 
     def args(self) -> set[str]:

@@ -122,6 +122,15 @@ def test_declared_shapes(files: Any) -> None:
         multiprof.analyze(path)
 
 
+def test_a_declared_shape_with_a_negative_size(files: Any) -> None:
+    graph = {
+        "nodes": [{"op": "null", "name": "data", "attrs": {"__shape__": "(1, 3, -5, 8)"}, "inputs": []}],
+        "heads": [[0, 0, 0]],
+    }
+    with pytest.raises(ModelError, match=r"node data .*__shape__ is '\(1, 3, -5, 8\)', not sizes"):
+        multiprof.analyze(files.symbol(graph))
+
+
 def test_variables_without_a_role(files: Any) -> None:
     """A scale that a product reads is an input, unless its attributes say that it is learned."""
     for attrs, learned in (({}, False), ({"__init__": "ones", "__shape__": "(4,)"}, True)):
