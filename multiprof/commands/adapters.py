@@ -20,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
     for plugin, adapter in registry.supplied("multiprof_adapters"):
         missing = [name for name in adapter.requires if name not in sys.modules and not matching.is_installed(name)]
         remedy = f"pip install 'multiprof[{adapter.extra}]'" if adapter.extra else "install it"
-        reads = [*adapter.types, *adapter.suffixes, *(["callables"] if adapter.callables else [])]
+        classes = dict.fromkeys(name.rpartition(".")[2] for name in adapter.types)  # whole names fill screens
+        reads = [*classes, *adapter.suffixes, *(["callables"] if adapter.callables else [])]
         ready = f"no: {', '.join(missing)} is not installed: {remedy}" if missing else "yes"
         rows.append([adapter.framework, ", ".join(reads), plugin.provider, ready])
     show_table(["Framework", "Reads", "Supplied by", "Ready"], rows)

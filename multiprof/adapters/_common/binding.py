@@ -171,16 +171,32 @@ def _written(shape: Sequence[Dim] | None) -> str:
 
 
 def _free_axes(what: str, free: Sequence[str], declared: Sequence[Declared], names: Sequence[str]) -> str:
-    item = next((i for i in declared if i.shape and any(not isinstance(d, int) for d in i.shape)), None)
+    """The error for axes that stay free, with an example of each way to give them."""
     ways = []
+    item = next((i for i in declared if i.shape and any(not isinstance(d, int) for d in i.shape)), None)
     if item is not None and item.shape is not None:
-        example = "x".join(str(dim) if isinstance(dim, int) else "1" for dim in item.shape)
-        ways.append(f"--input {item.name}:{example}")
+        ways.append(
+            f"--input {item.name}:{'x'.join(str(_likely(item.shape, axis)) for axis in range(len(item.shape)))}"
+        )
     else:
         ways.append("--input NAME:1x3x224x224")
     if names:
-        ways.append(" ".join(f"--dim {name}=1" for name in dict.fromkeys(names)))
+        likely = {
+            _axis_name(i, axis, dim): _likely(i.shape, axis)
+            for i in reversed(declared)
+            for axis, dim in enumerate(i.shape or ())
+            if i.shape is not None
+        }
+        ways.append(" ".join(f"--dim {name}={likely[name]}" for name in dict.fromkeys(names)))
     return f"{what} has free axes: input {'; input '.join(free)}; give {' or '.join(ways)}"
+
+
+def _likely(shape: Sequence[Dim], axis: int) -> int:
+    """The size of an axis in an example: its own, else one of a batch, 224 of an image, 128 of a sequence."""
+    dim = shape[axis]
+    if isinstance(dim, int):
+        return dim
+    return 1 if axis == 0 else 224 if len(shape) == 4 else 128
 
 
 __all__ = ["Bound", "Declared", "Dim", "as_spec", "bind"]

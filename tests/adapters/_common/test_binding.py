@@ -39,7 +39,7 @@ def test_what_stays_free_is_named_with_the_ways_to_give_it():
     assert "net.onnx has free axes" in text
     assert "'image' batch×3×?×?: batch (axis 0), image[3] (axis 3)" in text
     assert "'ids' batch×seq: batch (axis 0), seq (axis 1)" in text
-    assert "--input image:1x3x1x1 or --dim batch=1 --dim image[2]=1 --dim image[3]=1 --dim seq=1" in text
+    assert "--input image:1x3x224x224 or --dim batch=1 --dim image[2]=224 --dim image[3]=224 --dim seq=128" in text
 
 
 @pytest.mark.parametrize(
