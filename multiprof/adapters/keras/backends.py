@@ -91,6 +91,7 @@ def _torch(call: Callable[..., Any], variables: Sequence[Any], name: str) -> Cal
     module = type(name, (torch.nn.Module,), {"forward": lambda self, *a, **k: call(*a, **k)})()
     for i, v in enumerate(variables):
         module._parameters[f"kvar{i}"] = v._value
+    module.training = False  # how Keras will call it
     return module  # type: ignore[no-any-return]
 
 

@@ -68,7 +68,7 @@ class Calls:
         sequences, mask = kwargs["sequences"], kwargs.get("mask")
         found = described(layer, sequences)
         if found is None:
-            return original(layer, **kwargs)
+            return _stepwise(original, layer, kwargs)
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         operands = {"x": sequences}
@@ -98,6 +98,17 @@ class Calls:
             return hidden, results["y"], states
 
         return self.open(Call(path, found), stand_in)
+
+
+def _stepwise(original: Callable[..., Any], layer: Any, kwargs: dict[str, Any]) -> Any:
+    """The loop as the backend runs it. On torch it is a loop of Python either way; written out, it runs no step more
+    than there are, which it does otherwise to learn the shape of a result."""
+    before = layer.unroll
+    layer.__dict__["unroll"] = before or keras.backend.backend() == "torch"
+    try:
+        return original(layer, **kwargs)
+    finally:
+        layer.__dict__["unroll"] = before
 
 
 @contextmanager
@@ -142,6 +153,9 @@ def recording(root: Any) -> Iterator[Calls]:
         try:
             replace(KerasLayer, "__call__", wrapped(KerasLayer.__call__))
             replace(rnn, "get_initial_state", states(rnn.get_initial_state))
+            # masks of dropout, which inference does not use; to know their shapes, stacked cells would run once more
+            for name in ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks"):
+                replace(rnn, name, lambda *args: None)
             for cls in (rnn, keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN):
                 if "inner_loop" in cls.__dict__:
                     replace(cls, "inner_loop", looped(cls.__dict__["inner_loop"]))

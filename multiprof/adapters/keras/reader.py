@@ -37,7 +37,7 @@ def read(
     declared = _declared(model)
     if declared is None and inputs is None:
         raise InputsError(
-            f"the {type(model).__name__} {model.name!r} is not built, so nothing says what goes in: "
+            f"nothing says what goes into the {type(model).__name__} {model.name!r}: "
             "give inputs, e.g. (1, 224, 224, 3) or --input 1x224x224x3"
         )
     bound: Bound | None = None

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
+
 from multiprof.adapters.keras.calls import Call, Calls
 from multiprof.adapters.keras.recurrent import Recurrent
 from multiprof.errors import ModelError
@@ -38,7 +40,8 @@ def variables_of(model: Any) -> list[Variable]:
     names: dict[str, int] = {}
     seen: set[int] = set()
     for layer in model._flatten_layers():
-        for v in layer.variables:
+        states = keras.tree.flatten(getattr(layer, "states", None)) if isinstance(layer, keras.layers.RNN) else ()
+        for v in (*layer.variables, *(s for s in states if isinstance(s, keras.Variable))):
             if id(v) in seen:
                 continue
             seen.add(id(v))
@@ -66,24 +69,37 @@ def rewritten(graph: Graph, variables: Sequence[Variable], calls: Calls, names: 
         parameters[variable.path] = known
     if len(names) == len(graph.inputs):
         renamed |= {spec.name: name for spec, name in zip(graph.inputs, names, strict=True)}
-    for specs in (graph.inputs, graph.outputs):
-        _rename(specs, renamed)
-    for layer in graph.layers:
-        _rename(layer.inputs.values(), renamed)
-        _rename(layer.outputs.values(), renamed)
+    _rename(graph, graph.layers, renamed)
     layers = _Folding(graph, variables, calls).layers()
     read = {spec.name for layer in layers for spec in layer.inputs.values()} | {s.name for s in graph.outputs}
     parameters = {n: p for n, p in parameters.items() if p.kind != CONSTANT or n in read}
     _name(layers)
+    _rename(graph, layers, _after_layers(layers, {*parameters, *(spec.name for spec in graph.inputs)}))
     return Graph(
         graph.name, "keras", graph.inputs, graph.outputs, tuple(layers), parameters, graph.regions, graph.metadata
     )
 
 
-def _rename(specs: Any, renamed: Mapping[str, str]) -> None:
-    for spec in specs:
-        if spec.name in renamed:
-            spec.name = renamed[spec.name]
+def _rename(graph: Graph, layers: Sequence[Layer], renamed: Mapping[str, str]) -> None:
+    """Give tensors new names, each once: layers may share what describes a tensor."""
+    specs = {id(spec): spec for spec in (*graph.inputs, *graph.outputs)}
+    for layer in layers:
+        specs.update((id(spec), spec) for spec in (*layer.inputs.values(), *layer.outputs.values()))
+    for spec in specs.values():
+        spec.name = renamed.get(spec.name, spec.name)
+
+
+def _after_layers(layers: Sequence[Layer], taken: set[str]) -> dict[str, str]:
+    """New names for what layers make: that of the layer, with the role where it is not its main result."""
+    renamed: dict[str, str] = {}
+    for layer in layers:
+        for role, spec in layer.outputs.items():
+            name = layer.name if role == "y" else f"{layer.name}:{role}"
+            while name in taken:
+                name += "'"
+            taken.add(name)
+            renamed[spec.name] = name
+    return renamed
 
 
 def _name(layers: Sequence[Layer]) -> None:

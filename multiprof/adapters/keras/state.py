@@ -40,10 +40,15 @@ def built(model: Any, inputs: Inputs) -> Any:
     """The model itself where its weights are made; else a copy, built for these inputs."""
     if all(layer.built for layer in _layers(model)):
         return model
+    classes = {type(layer).__name__: type(layer) for layer in _layers(model)}
     try:
-        duplicate = copy.deepcopy(model)
+        with keras.saving.custom_object_scope(classes):
+            duplicate = copy.deepcopy(model)
     except Exception as error:
-        raise ModelError(f"{model.name!r} is not built and cannot be copied: build it first ({error})") from error
+        raise ModelError(
+            f"{model.name!r} has no weights yet and cannot be copied to make them (it has no get_config that says "
+            "how it was made): build it first, or call it once"
+        ) from error
     args = [_symbolic(value, f"input {i}") for i, value in enumerate(inputs.args)]
     kwargs = {name: _symbolic(value, name) for name, value in inputs.kwargs.items()}
     try:
