@@ -10,50 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from multiprof.adapters.mxnet.compat import import_mxnet
 
-# Names that numpy has removed since, and mxnet reads while it is imported.
-_ALIASES = {"bool": bool, "NaN": np.nan, "NAN": np.nan, "Inf": np.inf, "PINF": np.inf, "NINF": -np.inf}
-_ALIASES |= {"PZERO": 0.0, "NZERO": -0.0}
-_GONE = (
-    "alltrue",
-    "in1d",
-    "mirr",
-    "msort",
-    "npv",
-    "pmt",
-    "ppmt",
-    "pv",
-    "rate",
-    "trapz",
-    "sometrue",
-    "round_",
-    "product",
-)
-
-
-def imported() -> Any:
-    """mxnet, imported with those names in place; afterwards numpy is as before."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        added = {name: value for name, value in _ALIASES.items() if name not in vars(np)}
-        added |= {name: lambda *args: None for name in _GONE if not hasattr(np, name)}
-        for name, value in added.items():
-            setattr(np, name, value)
-        try:
-            import mxnet  # only now can it be imported
-        finally:
-            for name in added:
-                delattr(np, name)
-    return mxnet
-
-
-mx = imported()
+mx = import_mxnet()
 STEPS, FEATURES, HIDDEN = 50, 128, 256
 Inputs = dict[str, tuple[int, ...]]
 
