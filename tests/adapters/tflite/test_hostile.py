@@ -22,7 +22,7 @@ from multiprof.errors import ModelError, MultiprofError
 from multiprof.inputs import ReadOptions
 
 f32 = np.float32
-REAL = Path(multiprof.__file__).parents[1] / "examples" / "keywords_int8.tflite"
+REAL = Path(__file__).parents[3] / "examples" / "keywords_int8.tflite"
 SLOW = 5.0  # seconds, far above the milliseconds it takes: a hang and not a busy machine
 
 
