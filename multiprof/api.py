@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiprof import __version__, engine, passes
 from multiprof.adapters.matching import by_framework, find_adapter, load_reader, match_type
-from multiprof.blame import describe
 from multiprof.cost import Formula
 from multiprof.errors import ModelError, MultiprofError, UsageError
 from multiprof.extensions import Adapter
@@ -148,6 +147,8 @@ def _read(
         except MultiprofError:
             raise
         except (Exception, SystemExit) as error:  # the user's model, or the framework on its behalf
+            from multiprof.blame import describe  # what it needs takes milliseconds to import
+
             raise ModelError(f"reading the model ({adapter.framework}) failed: {describe(error)}") from error
 
     def trace(framework: str, function: Callable[..., Any], inputs: Inputs) -> Graph:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -16,7 +15,6 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
-from multiprof.blame import describe
 from multiprof.errors import ModelError, MultiprofError
 
 # Package -> what it is too old for, and the line that imports it all the same.
@@ -127,6 +125,8 @@ def _blaming(prefix: str) -> Iterator[None]:
     except MultiprofError:
         raise
     except Exception as error:
+        from multiprof.blame import describe  # what it needs takes milliseconds to import
+
         raise ModelError(f"{prefix} {describe(error)}{_remedy(error)}") from error
     except SystemExit as error:
         raise ModelError(
@@ -152,6 +152,8 @@ def _first_on_path(folder: str) -> None:
 
 
 def _no_such_name(place: str, name: str, part: str, found: Any) -> str:
+    from difflib import get_close_matches  # needed only to say what is wrong
+
     names = [n for n in dir(found) if not n.startswith("_")]
     close = get_close_matches(part, names, 3)
     home = getattr(found, "__name__", "")

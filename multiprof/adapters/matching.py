@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +52,8 @@ def by_framework(framework: str, adapters: Sequence[Adapter]) -> Adapter:
     for adapter in adapters:
         if adapter.framework == framework:
             return adapter
+    from difflib import get_close_matches  # needed only to say what is wrong, as everywhere
+
     close = get_close_matches(str(framework), names, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
     raise UnknownFrameworkError(f"unknown framework {framework!r}; {hint}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from multiprof.errors import InputsError
@@ -104,6 +103,8 @@ def _assign(declared: Sequence[Declared], given: Inputs | None, what: str) -> di
     found = {name: as_spec(value, name) for name, value in zip(names, given.args, strict=False)}
     for name, value in given.kwargs.items():
         if name not in names:
+            from difflib import get_close_matches  # needed only to say what is wrong
+
             close = get_close_matches(name, names, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names) or 'none'}"
             raise InputsError(f"{what} has no input {name!r}; {hint}")
