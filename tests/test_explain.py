@@ -82,9 +82,10 @@ def test_every_symbol_has_a_meaning(formulas, item):
 def test_a_long_line_of_mathematics_has_each_term_on_a_line_of_its_own(formulas):
     lines = explain_op("attention", formulas).split("\n")
     at = next(i for i, line in enumerate(lines) if line.startswith("  mathematics"))
-    assert [line[len("  mathematics  ") :].partition(":")[0] for line in lines[at : at + 4]] == [
+    assert [line[len("  mathematics  ") :].partition(":")[0] for line in lines[at : at + 5]] == [
         "dot",
         "scale",
+        "cap",
         "mask",
         "softmax",
     ]

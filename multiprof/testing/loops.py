@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from multiprof.testing.counting import Array, Counted, Index, Tally, positions, select, softmax, total
+from multiprof.testing.counting import Array, Counted, Index, Tally, positions, select, softmax, tanh, total
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -159,12 +159,14 @@ def attention(
     selected: Array | None = None,
     causal: str = "",
     unmasked: bool = False,
+    softcap: float = 0.0,
 ) -> Array:
     """softmax(scale·q·kᵀ + mask)·v of (N, heads, L, D) arrays; k and v may have fewer heads (grouped queries).
 
     ``added`` is a mask (L_q, L_k) to add, ``selected`` one that keeps a score where it is not 0, ``causal`` the
     alignment (``top_left`` or ``bottom_right``) of a causal mask. With ``unmasked`` the loops visit only the pairs the
-    causal mask lets through; without, they score every pair and select after. A scale of 1.0 is left out.
+    causal mask lets through; without, they score every pair and select after. A scale of 1.0 is left out; a
+    ``softcap`` c makes c·tanh(score/c) of each score.
     """
     batch, heads, q_len, qk_dim = q.shape
     kv_heads, kv_len, v_dim = v.shape[1:]
@@ -181,6 +183,9 @@ def attention(
         if scale != 1.0:
             with tally.term("scale"):
                 scores = [score * scale for score in scores]
+        if softcap:
+            with tally.term("cap"):
+                scores = [tanh(score / softcap) * softcap for score in scores]
         with tally.term("mask"):
             if added is not None:
                 scores = [score + added[(i, j)] for score, j in zip(scores, keys, strict=True)]

@@ -62,6 +62,7 @@ def attention_layer(
     st.sampled_from(["", "float32", "bool"]),
     st.sampled_from(["", "top_left", "bottom_right"]),
     st.booleans(),
+    st.sampled_from([0.0, 30.0]),
 )
 def test_attention_equals_loops(
     batch: int,
@@ -74,6 +75,7 @@ def test_attention_equals_loops(
     mask: str,
     causal: str,
     unmasked: bool,
+    softcap: float,
 ) -> None:
     query_heads, kv_heads = heads
     tally = Tally()
@@ -82,7 +84,8 @@ def test_attention_equals_loops(
     v = tally.array((batch, kv_heads, kv_len, v_dim))
     added = tally.array((q_len, kv_len)) if mask == "float32" else None
     selected = tally.array((q_len, kv_len), integer=True) if mask == "bool" else None
-    loops.attention(tally, q, k, v, scale=scale, added=added, selected=selected, causal=causal, unmasked=unmasked)
+    masks = {"added": added, "selected": selected, "causal": causal, "unmasked": unmasked}
+    loops.attention(tally, q, k, v, scale=scale, softcap=softcap, **masks)
     layer = attention_layer(
         batch,
         query_heads,
@@ -93,6 +96,7 @@ def test_attention_equals_loops(
         kv_heads=kv_heads,
         mask=mask,
         scale=scale,
+        softcap=softcap,
         causal=bool(causal),
         causal_alignment=causal or "top_left",
         pairs="unmasked" if unmasked else "full",
