@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters
+from typing import Any
 
 from multiprof.errors import ModelError
 from multiprof.ir import Shape
@@ -126,6 +127,18 @@ def steps(found: Plan) -> tuple[Step, ...]:
     return tuple(made)
 
 
+def of_one_operand(kind: str, term: str, out: str, *, before_product: bool) -> tuple[str, str, dict[str, Any]]:
+    """Op, role of the operand and attributes of a step on one operand: a diagonal, a transposition, or a sum."""
+    if kind == "diagonal":
+        return "slice", "x", {"index": f"diagonal {term}->{out}"}
+    if sorted(term) == sorted(out):
+        return "transpose", "x", {"perm": tuple(term.index(letter) for letter in out)}
+    if before_product:
+        axis = tuple(i for i, letter in enumerate(term) if letter not in out)
+        return "sum", "x", {"axis": axis, "keepdim": False}
+    return "einsum", "x0", {"equation": f"{term}->{out}"}
+
+
 def sizes_of(terms: Sequence[str], shapes: Sequence[Shape], where: str = "einsum") -> dict[str, int | None]:
     """The size of every index; raises `ModelError` where two operands disagree. A size of 1 broadcasts."""
     sizes: dict[str, int | None] = {}
@@ -141,4 +154,4 @@ def sizes_of(terms: Sequence[str], shapes: Sequence[Shape], where: str = "einsum
     return sizes
 
 
-__all__ = ["Plan", "Step", "matmul_terms", "plan", "sizes_of", "steps"]
+__all__ = ["Plan", "Step", "matmul_terms", "of_one_operand", "plan", "sizes_of", "steps"]

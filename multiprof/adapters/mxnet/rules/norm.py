@@ -8,6 +8,7 @@ from multiprof.adapters.mxnet.call import Call
 from multiprof.adapters.mxnet.rules._same import infer_same
 from multiprof.adapters.mxnet.table import Rule, Rules
 from multiprof.adapters.mxnet.writing import OVER, Writing
+from multiprof.ir import Shape
 
 AFFINE = {"data": "x", "gamma": "weight", "beta": "bias"}
 BATCH_NORM = {**AFFINE, "moving_mean": "mean", "moving_var": "var"}
@@ -84,14 +85,20 @@ def write_layer_norm(call: Call, to: Writing) -> None:
     _with_statistics(call, to, "layer_norm", attrs)
 
 
-def infer_group_norm(call: Call) -> None:
-    """Mean and deviation have one value a group, and so have gamma and beta until MXNet 1.9; in 2.0 one a channel."""
+def _with_channels(call: Call) -> Shape | None:
+    """The shape of the data, which has a batch, channels and at least one more dimension; the result has it too."""
     infer_same(call)
     shape = call.shape(0)
+    if shape is not None and len(shape) < 3:
+        raise call.error(f"the data has the shape {shape}, of rank {len(shape)}; at least 3 are needed")
+    return shape
+
+
+def infer_group_norm(call: Call) -> None:
+    """Mean and deviation have one value a group, and so have gamma and beta until MXNet 1.9; in 2.0 one a channel."""
+    shape = _with_channels(call)
     if shape is None:
         return
-    if len(shape) < 3:
-        raise call.error(f"the data has the shape {shape}, of rank {len(shape)}; at least 3 are needed")
     groups = call.attrs.integer("num_groups", 1, least=1)
     if shape[1] is not None and shape[1] % groups:
         raise call.error(f"{shape[1]} channels do not divide into {groups} groups")
@@ -122,12 +129,9 @@ def _with_statistics(call: Call, to: Writing, op: str, attrs: dict[str, Any]) ->
 
 
 def infer_instance_norm(call: Call) -> None:
-    infer_same(call)
-    shape = call.shape(0)
+    shape = _with_channels(call)
     if shape is None:
         return
-    if len(shape) < 3:
-        raise call.error(f"the data has the shape {shape}, of rank {len(shape)}; at least 3 are needed")
     for i in (1, 2):
         call.expect(i, (shape[1],))
 

@@ -22,31 +22,25 @@ Operand = Tensor | TensorSpec
 
 def int_attr(node: Node, name: str, default: int) -> int:
     """An integer attribute; raises `ModelError` where it is something else."""
-    value = node.attr(name)
-    if value is None:
-        return default
-    if not isinstance(value, int):
-        raise ModelError(f"{node.where}: the attribute {name} is {value!r}, no integer")
-    return int(value)
+    return int(_attr(node, name, default, int, "integer"))
 
 
 def float_attr(node: Node, name: str, default: float) -> float:
     """A number; raises `ModelError` where the attribute is something else."""
-    value = node.attr(name)
-    if value is None:
-        return default
-    if not isinstance(value, (int, float)):
-        raise ModelError(f"{node.where}: the attribute {name} is {value!r}, no number")
-    return float(value)
+    return float(_attr(node, name, default, (int, float), "number"))
 
 
 def str_attr(node: Node, name: str, default: str) -> str:
     """A string; raises `ModelError` where the attribute is something else."""
+    return str(_attr(node, name, default, str, "string"))
+
+
+def _attr(node: Node, name: str, default: Any, types: type | tuple[type, ...], noun: str) -> Any:
     value = node.attr(name)
     if value is None:
         return default
-    if not isinstance(value, str):
-        raise ModelError(f"{node.where}: the attribute {name} is {value!r}, no string")
+    if not isinstance(value, types):
+        raise ModelError(f"{node.where}: the attribute {name} is {value!r}, no {noun}")
     return value
 
 

@@ -6,7 +6,7 @@ product with the third and so on, and sums an index as soon as no later operand 
 
 from __future__ import annotations
 
-from multiprof.adapters._common.einsum import Plan, plan, sizes_of, steps
+from multiprof.adapters._common.einsum import Plan, of_one_operand, plan, sizes_of, steps
 from multiprof.adapters.onnx.node import Infer, Node, Rule, Tensor
 from multiprof.adapters.onnx.rules._common import present, ranked, str_attr
 from multiprof.adapters.onnx.rules.linear import contract
@@ -43,7 +43,8 @@ def einsum(node: Node) -> None:
         if step.kind == "product":
             _product(node, given[0], given[1], (*step.terms, step.out), y, suffix, path if products > 1 else ())
         else:
-            _alone(node, step.kind, given[0], step.terms[0], step.out, y, suffix, products > 0)
+            op, role, attrs = of_one_operand(step.kind, step.terms[0], step.out, before_product=products > 0)
+            node.layer(op, {role: given[0]}, y, attrs, suffix=suffix)
         tensors.append(Tensor(y, weight=all(x.weight for x in given)))
 
 
@@ -65,22 +66,6 @@ def _product(
         return
     attrs = {"equation": f"{ta},{tb}->{out}", **extra}
     node.layer("einsum", {"x0": a, "x1": b}, y, attrs, suffix=suffix)
-
-
-def _alone(
-    node: Node, kind: str, x: Tensor, term: str, out: str, y: TensorSpec, suffix: str, before_product: bool
-) -> None:
-    """One operand: a diagonal, a transposition, or a sum."""
-    if kind == "diagonal":
-        node.layer("slice", {"x": x}, y, {"index": f"diagonal {term}->{out}"}, suffix=suffix)
-    elif sorted(term) == sorted(out):
-        perm = tuple(term.index(letter) for letter in out)
-        node.layer("transpose", {"x": x}, y, {"perm": perm}, suffix=suffix)
-    elif before_product:
-        axis = tuple(i for i, letter in enumerate(term) if letter not in out)
-        node.layer("sum", {"x": x}, y, {"axis": axis, "keepdim": False}, suffix=suffix)
-    else:
-        node.layer("einsum", {"x0": x}, y, {"equation": f"{term}->{out}"}, suffix=suffix)
 
 
 RULES: dict[str, Rule] = {"Einsum": einsum}

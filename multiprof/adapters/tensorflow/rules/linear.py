@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from multiprof.adapters._common.einsum import plan, sizes_of, steps
+from multiprof.adapters._common.einsum import of_one_operand, plan, sizes_of, steps
 from multiprof.adapters.tensorflow.node import Node
 from multiprof.adapters.tensorflow.rules._fused import Fused
 from multiprof.adapters.tensorflow.table import rule
@@ -123,7 +123,8 @@ def einsum(node: Node) -> None:
         if step.kind == "product":
             _product(node, given[0], given[1], (*step.terms, step.out), y, piece)
         else:
-            _alone(node, step.kind, given[0], step.terms[0], step.out, y, piece, products > 0)
+            op, role, attrs = of_one_operand(step.kind, step.terms[0], step.out, before_product=products > 0)
+            node.layer(op, {role: given[0]}, y, attrs, piece=piece)
         tensors.append(y)
 
 
@@ -134,21 +135,6 @@ def _product(node: Node, a: TensorSpec, b: TensorSpec, terms: Any, y: TensorSpec
         contract(node, a, b, y, (ta, tb, out), piece=piece)
         return
     node.layer("einsum", {"x0": a, "x1": b}, y, {"equation": f"{ta},{tb}->{out}"}, piece=piece)
-
-
-def _alone(
-    node: Node, kind: str, x: TensorSpec, term: str, out: str, y: TensorSpec, piece: str, before_product: bool
-) -> None:
-    """One operand: a diagonal, a transposition, or a sum."""
-    if kind == "diagonal":
-        node.layer("slice", {"x": x}, y, {"index": f"diagonal {term}->{out}"}, piece=piece)
-    elif sorted(term) == sorted(out):
-        node.layer("transpose", {"x": x}, y, {"perm": tuple(term.index(letter) for letter in out)}, piece=piece)
-    elif before_product:
-        axis = tuple(i for i, letter in enumerate(term) if letter not in out)
-        node.layer("sum", {"x": x}, y, {"axis": axis, "keepdim": False}, piece=piece)
-    else:
-        node.layer("einsum", {"x0": x}, y, {"equation": f"{term}->{out}"}, piece=piece)
 
 
 @rule("BiasAdd", "BiasAddV1")
