@@ -16,6 +16,7 @@ from multiprof.adapters.onnx.rules._common import (
     present,
     set_aside,
     str_attr,
+    warn,
 )
 from multiprof.adapters.onnx.rules.pool import keep_quant
 from multiprof.errors import ModelError
@@ -35,6 +36,8 @@ def identity(node: Node) -> None:
 def dropout(node: Node) -> None:
     """Dropout at inference, whatever the node says of training; its mask is set everywhere."""
     x = node.need(0)
+    if node.version >= 12 and number(node.input(2)):
+        warn(node, "trains; it is analysed as at inference, where it passes everything on")
     ratio = node.attr("ratio", 0.5) if node.version < 12 else number(node.input(1))
     node.layer("dropout", {"x": x}, None, {"p": 0.5 if ratio is None else ratio}, aliases=VIEW)
     mask = node.output(1)

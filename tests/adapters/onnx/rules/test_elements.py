@@ -175,6 +175,14 @@ def test_batch_norm(one: One) -> None:
     assert one("BatchNormalization", everywhere, weights=weights, version=7, spatial=0).layer.attrs["channels"] == 12
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_dropout_that_trains_is_said(one: One, training: bool) -> None:
+    operands = {"x": f(2, 3), "ratio": np.float32(0.3), "training": np.array(training)}
+    model = one("Dropout", operands, weights=["ratio", "training"], version=13)
+    assert (model.layer.op, model.report.flops) == ("dropout", 0)
+    assert any("trains" in text for text in model.report.graph.metadata["warnings"]) == training
+
+
 def test_group_norms(one: One) -> None:
     x, channel = f(2, 6, 4), f(6)
     norm = {"adds": 3 * 48 - 4 + 48, "muls": 2 * 48 + 48, "divs": 2 * 4, "exps": 4}
