@@ -154,7 +154,7 @@ def _read(
     def trace(framework: str, function: Callable[..., Any], inputs: Inputs) -> Graph:
         return read(by_framework(framework, adapters), function, inputs)
 
-    return read(find_adapter(target.model, adapters, framework), target.model, target.inputs)
+    return read(find_adapter(target.model, adapters, framework, target.inputs), target.model, target.inputs)
 
 
 def _refuse_unoffered(convention: str, train: bool, optimizer: str | None, causal: str) -> None:

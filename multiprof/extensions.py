@@ -33,7 +33,8 @@ class Adapter:
     ``reader`` is ``module:function``. ``types`` are qualified class names (a subclass matches too). A file is known by
     what it begins with, ``magic`` (offset, bytes) or ``pattern`` (a regular expression over its first 4096 bytes), and
     where that says nothing by ``suffixes``. ``requires`` are the modules the reader imports, ``extra`` the extra of the
-    distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded. A
+    distribution that installs them. ``callables``: any callable belongs to it when its framework is loaded; where
+    several are, its inputs and its code tell, by the packages of ``requires`` and ``packages`` that they come from. A
     folder that is a model is known by a file in it, whose name is ``folder``.
     """
 
@@ -47,6 +48,7 @@ class Adapter:
     extra: str = ""
     callables: bool = False
     folder: str = ""
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ ADAPTERS: tuple[Adapter, ...] = (
         requires=("jax",),
         extra="jax",
         callables=True,
+        packages=("flax", "jaxlib"),
     ),
     Adapter(
         "keras",
@@ -72,7 +73,6 @@ ADAPTERS: tuple[Adapter, ...] = (
     Adapter(
         "tensorflow",
         "multiprof.adapters.tensorflow:read",
-        # no plain callables: TensorFlow is often loaded beside the framework that a function is written in
         types=(
             "tensorflow.core.framework.graph_pb2.GraphDef",
             "tensorflow.python.client.session.BaseSession",
@@ -87,6 +87,7 @@ ADAPTERS: tuple[Adapter, ...] = (
         folder="saved_model.pb",
         requires=("tensorflow",),
         extra="tensorflow",
+        callables=True,
     ),
 )
 

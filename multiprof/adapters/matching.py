@@ -15,32 +15,40 @@ from pathlib import Path
 from typing import Any
 
 from multiprof.errors import MissingDependencyError, ModelError, PluginError, UnknownFrameworkError, UsageError
+from multiprof.evidence import written_for
 from multiprof.extensions import Adapter, Reader
+from multiprof.inputs import Inputs
 
 HEAD = 4096  # bytes of a file that are looked at to tell its format
 
 
-def find_adapter(model: Any, adapters: Sequence[Adapter], framework: str | None = None) -> Adapter:
+def find_adapter(
+    model: Any, adapters: Sequence[Adapter], framework: str | None = None, inputs: Inputs | None = None
+) -> Adapter:
     """The adapter that reads ``model``, a path or a live object; ``framework`` decides where the caller gives it.
 
+    A plain callable goes to the framework that is loaded; among several, to the one that its inputs or its code show.
     Raises `UnknownFrameworkError` when none does, and `UsageError` when several do and the caller must choose.
     """
     if framework is not None:
         adapter = by_framework(framework, adapters)
         _check_kind(model, adapter, adapters)
         return adapter
+    why = ""
     if isinstance(model, Path):
         found = match_file(model, adapters)
         if not found:
             raise UnknownFrameworkError(_unknown_file(model, adapters))
     else:
-        found = match_type(type(model), adapters) or match_callable(model, adapters)
+        found = match_type(type(model), adapters)
+        if not found:
+            found, why = match_callable(model, adapters, inputs), ", and neither its inputs nor its code tell by which"
         if not found:
             raise UnknownFrameworkError(_unknown_object(model, adapters))
     frameworks = sorted({adapter.framework for adapter in found})
     if len(frameworks) > 1:
         raise UsageError(
-            f"{_described(model)} could be read by {' or '.join(frameworks)}: say which, with "
+            f"{_described(model)} could be read by {' or '.join(frameworks)}{why}: say which, with "
             f"framework={frameworks[0]!r} (--framework {frameworks[0]} on the command line)"
         )
     return found[0]
@@ -109,11 +117,17 @@ def match_type(cls: type, adapters: Iterable[Adapter]) -> list[Adapter]:
     return nearest[min(nearest)] if nearest else []
 
 
-def match_callable(model: Any, adapters: Iterable[Adapter]) -> list[Adapter]:
-    """For a function or other callable: the adapters that take callables and whose framework is loaded."""
+def match_callable(model: Any, adapters: Iterable[Adapter], inputs: Inputs | None = None) -> list[Adapter]:
+    """For a function or other callable: the adapters that take callables and whose framework is loaded; of several
+    those, if any, that the inputs or the code show."""
     if not callable(model) or isinstance(model, type):
         return []
-    return [a for a in adapters if a.callables and all(module in sys.modules for module in a.requires)]
+    loaded = [a for a in adapters if a.callables and all(module in sys.modules for module in a.requires)]
+    if len(loaded) < 2:
+        return loaded
+    packages = {package: a.framework for a in loaded for package in (*a.requires, *a.packages)}
+    shown = written_for(model, inputs, packages)
+    return [a for a in loaded if a.framework in shown] or loaded
 
 
 def load_reader(adapter: Adapter) -> Reader:
@@ -181,7 +195,12 @@ def _missing(adapter: Adapter, module: str) -> str:
 
 
 def _described(model: Any) -> str:
-    return str(model) if isinstance(model, Path) else f"this {type(model).__module__}.{type(model).__qualname__}"
+    if isinstance(model, Path):
+        return str(model)
+    name = getattr(model, "__qualname__", "")
+    if callable(model) and isinstance(name, str) and name:
+        return f"the function {name.rpartition('.<locals>.')[2]}"
+    return f"this {type(model).__module__}.{type(model).__qualname__}"
 
 
 def _unknown_file(path: Path, adapters: Iterable[Adapter]) -> str:
