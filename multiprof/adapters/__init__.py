@@ -76,11 +76,11 @@ ADAPTERS: tuple[Adapter, ...] = (
         types=(
             "tensorflow.core.framework.graph_pb2.GraphDef",
             "tensorflow.python.client.session.BaseSession",
-            "tensorflow.python.eager.polymorphic_function.polymorphic_function.Function",
             "tensorflow.python.framework.ops.Graph",
             "tensorflow.python.module.module.Module",
             "tensorflow.python.trackable.autotrackable.AutoTrackable",
-            "tensorflow.python.types.core.ConcreteFunction",
+            "tensorflow.python.training.tracking.autotrackable.AutoTrackable",  # before 2.11
+            "tensorflow.python.types.core.Callable",  # what tf.function makes
         ),
         suffixes=(".pb",),
         pattern=rb"\x08\x01\x12",  # of a SavedModel: its version, then its first graph

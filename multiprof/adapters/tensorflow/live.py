@@ -8,10 +8,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.python.client.session import BaseSession
 from tensorflow.python.eager import context
-from tensorflow.python.eager.polymorphic_function import polymorphic_function
-from tensorflow.python.framework.tensor import TensorSpec as TFSpec
-from tensorflow.python.trackable.autotrackable import AutoTrackable
-from tensorflow.types.experimental import ConcreteFunction
+from tensorflow.types.experimental import ConcreteFunction, GenericFunction
 
 from multiprof.adapters._common.binding import as_spec
 from multiprof.adapters.tensorflow.dtypes import dtype_name
@@ -20,6 +17,10 @@ from multiprof.adapters.tensorflow.program import Feed, Program, Variable
 from multiprof.errors import InputsError, ModelError, MultiprofError, UsageError
 from multiprof.inputs import Inputs, ReadOptions, is_shape
 from multiprof.ir import TensorSpec
+
+# The classes below have moved between modules from one version to the next; under these names each has them.
+AutoTrackable = tf.__internal__.tracking.AutoTrackable
+TFSpec = tf.TensorSpec
 
 
 def read_live(model: Any, inputs: Inputs | None, options: ReadOptions) -> tuple[Program, Inputs | None]:
@@ -72,8 +73,8 @@ def _of_callable(model: Any, inputs: Inputs | None) -> tuple[Program, Inputs | N
         raise ModelError(f"{name_of(model)} has no __call__: give one of its functions")
     if isinstance(model, tf.Module):
         method = model.__call__  # it may be a tf.function
-        target = method if isinstance(method, polymorphic_function.Function) else model
-    if isinstance(target, polymorphic_function.Function):
+        target = method if isinstance(method, GenericFunction) else model
+    if isinstance(target, GenericFunction):
         function, signature = target, target.input_signature
     else:
         function, signature = None, None
@@ -100,7 +101,7 @@ def _traced(model: Any, target: Any, args: Any, kwargs: Any) -> Program:
     Python's own ``if`` and ``for`` over tensors are translated (AutoGraph) only where the code needs it: translating
     is slow, and a library's own code is not meant for it.
     """
-    if isinstance(target, polymorphic_function.Function):
+    if isinstance(target, GenericFunction):
         target, translations = target.python_function, [bool(getattr(target, "_autograph", True))]
     else:
         translations = [False, True]
