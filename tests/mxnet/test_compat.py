@@ -102,6 +102,12 @@ def test_torch_keeps_its_number_of_threads() -> None:
     assert succeeds(FAKE_TORCH + IMPORT + "print(torch.set)") == "[7]\n"
 
 
+def test_openmp_keeps_its_number_of_threads() -> None:
+    """That a torch which is imported later asks."""
+    openmp = "import ctypes\nopenmp = ctypes.CDLL('libgomp.so.1')\nopenmp.omp_set_num_threads(7)\n"
+    assert succeeds(openmp + IMPORT + "print(openmp.omp_get_max_threads())") == "7\n"
+
+
 def test_torch_without_threads_yet_is_left_alone() -> None:
     """In the midst of its own import."""
     succeeds("import sys, types\nsys.modules['torch'] = types.ModuleType('torch')\n" + IMPORT)

@@ -9,6 +9,7 @@ after, and numpy is as it was found.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import sys
 import warnings
@@ -26,15 +27,15 @@ _FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 def import_mxnet() -> Any:
     """The module ``mxnet``, imported if it is not yet. Raises `MissingDependencyError` where it cannot be.
 
-    numpy's names, its warnings and torch's number of threads are afterwards what they were: MXNet sets the number of
-    OpenMP threads of the whole process while it is imported, and torch, if loaded, would go on with that.
+    numpy's names, its warnings and the number of threads are afterwards what they were: MXNet sets the number of OpenMP
+    threads of the whole process while it is imported, and torch, loaded before or after, would go on with that.
     """
     loaded = sys.modules.get("mxnet")
     if hasattr(loaded, "gluon"):
         return loaded
     _forget_half_imported()
     try:
-        with _numpy_of_old(), _threads_of_torch(), warnings.catch_warnings():
+        with _numpy_of_old(), _threads_of_openmp(), _threads_of_torch(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own age: distutils, invalid escapes, numpy's names
             import mxnet
     except ImportError as error:
@@ -91,6 +92,21 @@ def _gone(name: str) -> Callable[..., Any]:
         raise NotImplementedError(f"numpy has no {name} since 1.20; numpy-financial has it")
 
     return refuse
+
+
+@contextmanager
+def _threads_of_openmp() -> Iterator[None]:
+    """The number of threads of GNU's OpenMP afterwards what it was before: a torch that is imported later asks it."""
+    try:
+        library = ctypes.CDLL("libgomp.so.1")  # loaded already, or about to be: MXNet is linked to it
+        threads = int(library.omp_get_max_threads())
+    except (OSError, AttributeError):  # another system, another OpenMP
+        yield
+        return
+    try:
+        yield
+    finally:
+        library.omp_set_num_threads(threads)
 
 
 @contextmanager
