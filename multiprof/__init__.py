@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from multiprof import testing
-    from multiprof.api import analyze, load
+    from multiprof.api import analyze, load, predict
     from multiprof.cost import Cost, Counts, Formula, elementwise, formula, free
     from multiprof.errors import (
         FormulaClashError,
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         UnsupportedOpError,
         UsageError,
     )
-    from multiprof.extensions import Adapter, Command, Convention, Device, Reporter, Runner
+    from multiprof.device import Device, Energy
+    from multiprof.extensions import Adapter, Command, Convention, Reporter, Runner
     from multiprof.hookspecs import hookimpl
     from multiprof.inputs import Inputs
     from multiprof.ir import Graph, Layer, Parameter, Region, TensorSpec
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. The imports above say the same to type checkers; a test holds the two together.
 _HOME = {
-    "api": ("analyze", "load"),
+    "api": ("analyze", "load", "predict"),
     "cost": ("Cost", "Counts", "Formula", "elementwise", "formula", "free"),
     "errors": (
         "FormulaClashError",
@@ -54,7 +55,8 @@ _HOME = {
         "UnsupportedOpError",
         "UsageError",
     ),
-    "extensions": ("Adapter", "Command", "Convention", "Device", "Reporter", "Runner"),
+    "device": ("Device", "Energy"),
+    "extensions": ("Adapter", "Command", "Convention", "Reporter", "Runner"),
     "hookspecs": ("hookimpl",),
     "inputs": ("Inputs",),
     "ir": ("Graph", "Layer", "Parameter", "Region", "TensorSpec"),
@@ -70,6 +72,7 @@ __all__ = [
     "Cost",
     "Counts",
     "Device",
+    "Energy",
     "Formula",
     "FormulaClashError",
     "FormulaError",
@@ -100,6 +103,7 @@ __all__ = [
     "free",
     "hookimpl",
     "load",
+    "predict",
     "testing",
 ]
 

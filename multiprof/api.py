@@ -7,13 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multiprof import __version__, engine, passes
+from multiprof import __version__, devices, engine, passes
 from multiprof.adapters.matching import by_framework, find_adapter, load_reader, match_type
 from multiprof.cost import Formula
+from multiprof.device import Device
 from multiprof.errors import ModelError, MultiprofError, UsageError
 from multiprof.extensions import Adapter
 from multiprof.inputs import Inputs, ReadOptions, as_inputs
@@ -23,6 +25,7 @@ from multiprof.ops import OPS
 from multiprof.python_target import Target, is_python_target, load_target
 from multiprof.registry import Registry, build
 from multiprof.report import Report
+from multiprof.roofline import predict as roofline
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -99,6 +102,36 @@ def _collector_paused() -> Iterator[None]:
 def load(path: str | os.PathLike[str]) -> Report:
     """The Report that `Report.save` wrote to ``path``; raises a `MultiprofError` when it is none."""
     return Report.load(path)
+
+
+def predict(report: Report, *on: str | os.PathLike[str] | Device) -> Report:
+    """The report with what each device would take for the model, by the roofline: a prediction, never a measurement.
+
+    A device is the name of a known one (``multiprof devices`` lists them), a `Device`, or the path of a TOML file, all
+    of whose devices are taken. Errors: `UsageError` for an unknown name or a file that describes none.
+    """
+    if not on:
+        raise UsageError("predict: name at least one device; multiprof devices lists those that are known")
+    found = [device for given in on for device in _devices(given)]
+    made = tuple(roofline(report.graph, report.layers, device) for device in found)
+    return replace(report, predictions=(*report.predictions, *made))
+
+
+def _devices(given: str | os.PathLike[str] | Device) -> list[Device]:
+    if isinstance(given, Device):
+        return [given]
+    name = os.fspath(given)
+    if name.endswith(devices.SUFFIX):
+        return list(devices.read(Path(name).expanduser()))
+    registry = _supply().registry
+    device: Device | None = registry.named("multiprof_devices", name)
+    if device is None:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [known.name for known in registry.devices()], 1)
+        hint = f"did you mean {close[0]}?" if close else "multiprof devices lists those that are known"
+        raise UsageError(f"unknown device {name!r}; {hint}, and a .toml file describes others")
+    return [device]
 
 
 class _Supply(NamedTuple):
@@ -250,4 +283,4 @@ def _file_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-__all__ = ["analyze", "load"]
+__all__ = ["analyze", "load", "predict"]

@@ -26,6 +26,7 @@ BUILTINS = {
     "explain": "show how a figure comes about: of an op, or of a layer",
     "formulas": "list the formulas with their mathematics",
     "adapters": "list the frameworks that can be read",
+    "devices": "list the machines that --device predicts for",
     "plugins": "list the plugins; --check looks for clashes",
 }
 OK, FAILED, WRONG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141

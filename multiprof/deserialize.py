@@ -32,6 +32,7 @@ from multiprof.ir import (
 )
 from multiprof.layer_report import STATES, UNSUPPORTED, LayerReport
 from multiprof.measurement import Measurement
+from multiprof.prediction import BOUNDS, Bound, Prediction
 from multiprof.serialize import COMPLEX, FLOAT, LIST, MAPPING, SCHEMA_VERSION
 from multiprof.structure import check
 
@@ -126,6 +127,12 @@ class _Part:
     def count_or_none(self, key: str) -> int | None:
         return None if self.get(key) is None else self.count(key)
 
+    def amount_or_none(self, key: str) -> float | None:
+        value = self.get(key)
+        if value is not None and not (_is_number(value) and 0 <= value < LIMIT):
+            raise self.wrong(key, "a number from 0 on")
+        return None if value is None else float(value)
+
     def items(self, key: str) -> list[Any]:
         value = self.get(key)
         if not isinstance(value, list):
@@ -171,6 +178,7 @@ def _report(top: _Part) -> dict[str, Any]:
         "tool": top.table("tool"),
         "environment": top.table("environment"),
         "model": top.table("model"),
+        "predictions": tuple(_prediction(part) for part in top.parts("predictions")),
     }
 
 
@@ -313,6 +321,26 @@ def _measurement(part: _Part) -> Measurement:
         part.count_or_none("batch"),
         part.flag("isolated"),
         part.table("environment"),
+    )
+
+
+def _prediction(part: _Part) -> Prediction:
+    return Prediction(
+        part.text("device"),
+        part.text("title"),
+        part.text("source"),
+        tuple(
+            Bound(
+                kernel.texts("subject"),
+                kernel.count("operations"),
+                kernel.count_or_none("bytes"),
+                kernel.one_of("bound", BOUNDS),
+                kernel.amount_or_none("seconds"),
+            )
+            for kernel in part.parts("kernels")
+        ),
+        part.amount_or_none("joules"),
+        part.text("energy_source"),
     )
 
 

@@ -73,16 +73,6 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """Peak rates (operations per second per dtype) and memory bandwidth (bytes per second), with their source."""
-
-    name: str
-    rates: Mapping[str, float]
-    bandwidth: float
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Convention:
     """Another tool's way of counting, as a view on the same terms: ``count(report) -> {name: number}``."""
 
@@ -106,4 +96,4 @@ class Runner(Protocol):
     def per_layer(self, prepared: Any) -> Any: ...
 
 
-__all__ = ["Adapter", "Command", "Convention", "Device", "Reader", "Reporter", "Runner", "Trace"]
+__all__ = ["Adapter", "Command", "Convention", "Reader", "Reporter", "Runner", "Trace"]

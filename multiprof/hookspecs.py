@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import pluggy
 
 from multiprof.cost import Formula
-from multiprof.extensions import Adapter, Command, Convention, Device, Reporter, Runner
+from multiprof.device import Device
+from multiprof.extensions import Adapter, Command, Convention, Reporter, Runner
 
 PROJECT = "multiprof"
 

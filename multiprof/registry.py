@@ -18,14 +18,15 @@ import pluggy
 from multiprof import hookspecs
 from multiprof.cost import Formula, index_formulas
 from multiprof.errors import PluginError
-from multiprof.extensions import Adapter, Command, Convention, Device, Reporter, Runner
+from multiprof.device import Device
+from multiprof.extensions import Adapter, Command, Convention, Reporter, Runner
 from multiprof.installed import installed_plugins
 from multiprof.ops import OPS
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-BUILTINS = ("multiprof.formulas", "multiprof.adapters", "multiprof.reporters")
+BUILTINS = ("multiprof.formulas", "multiprof.adapters", "multiprof.reporters", "multiprof.devices")
 BUILTIN_PROVIDER = "multiprof"
 
 # What each hook returns: the type, or the members a Protocol asks for.

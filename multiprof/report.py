@@ -17,6 +17,7 @@ from multiprof.ir import BUFFER, CONSTANT, FOLDED, PARAMETER, PREPARED, STRING, 
 from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, LayerReport, Total
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak, Storage
+from multiprof.prediction import Prediction
 
 if TYPE_CHECKING:
     from multiprof.receptive_field import ReceptiveField
@@ -46,6 +47,7 @@ class Report:
     tool: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    predictions: tuple[Prediction, ...] = ()
 
     def __post_init__(self) -> None:
         derived = ("name", "framework", "digest")  # these stand in the graph

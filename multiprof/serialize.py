@@ -15,6 +15,7 @@ from multiprof.errors import ReportError
 from multiprof.ir import Graph, Parameter, Region, TensorSpec
 from multiprof.layer_report import LayerReport
 from multiprof.measurement import Measurement
+from multiprof.prediction import Prediction
 
 if TYPE_CHECKING:
     from multiprof.report import Report
@@ -62,6 +63,7 @@ def dump(report: Report) -> dict[str, Any]:
             "metadata": plain(graph.metadata, "metadata"),
         },
         "measurements": [_measurement(m) for m in report.measurements],
+        "predictions": [_prediction(p) for p in report.predictions],
         "warnings": list(report.warnings),
     }
 
@@ -237,6 +239,27 @@ def _measurement(m: Measurement) -> dict[str, Any]:
         "batch": m.batch,
         "isolated": m.isolated,
         "environment": plain(m.environment, "measurement environment"),
+    }
+
+
+def _prediction(p: Prediction) -> dict[str, Any]:
+    return {
+        "device": p.device,
+        "title": p.title,
+        "source": p.source,
+        "seconds": p.seconds,
+        "joules": p.joules,
+        "energy_source": p.energy_source,
+        "kernels": [
+            {
+                "subject": list(k.subject),
+                "operations": k.operations,
+                "bytes": k.bytes,
+                "bound": k.bound,
+                "seconds": k.seconds,
+            }
+            for k in p.kernels
+        ],
     }
 
 

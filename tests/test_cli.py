@@ -79,6 +79,27 @@ def test_a_format_goes_to_the_file_that_takes_it_and_else_to_stdout(cli, tmp_pat
     assert odd.read_text().startswith("name,")
 
 
+def test_a_prediction_says_that_it_is_one(cli):
+    code, out, err = cli("analyze", "nets:net", "--input", "2x3", "--device", "t4", "--device", "graviton3")
+    assert (code, err) == (0, "")
+    assert re.search(r"Predicted +[\d.]+ ns on NVIDIA T4, not measured: 100% bound by memory\n", out)
+    assert re.search(r"Predicted +[\d.]+ ns on AWS Graviton3 \(64 Neoverse V1\), not measured: ", out)
+    assert cli("analyze", "nets:net", "--input", "2x3", "--format", "roofline")[1].endswith(
+        "Predicted  nothing: name a machine with --device, or call multiprof.predict\n"
+    )
+
+
+def test_devices_are_listed_with_their_sources(cli):
+    code, out, _ = cli("devices")
+    assert code == 0
+    row = next(line for line in out.split("\n") if line.startswith("t4 "))
+    # 8.1, 65 and 130 Tera-operations a second, 320 GB a second
+    assert re.split(r" {2,}", row) == [
+        "t4", "NVIDIA T4", "8,100", "65,000", "130,000", "320", "multiprof",
+        "NVIDIA T4 Tensor Core GPU data sheet; energy as of a newer process, so too low",
+    ]  # fmt: skip
+
+
 def test_depth_sort_and_top_reach_the_reporters(cli):
     _, out, _ = cli("analyze", "nets:net", "--input", "2x3", "--depth", "0")
     assert "head" not in out.split("\n\n")[1]
@@ -180,9 +201,17 @@ def test_a_terminal_without_unicode(site, format):
         (("analyze", "nets:net", "--input", "2x3", "--hash"), "--hash: nets:net is no file"),
         (("analyze", "nets:net", "--framework", "tyo"), "unknown framework 'tyo'; did you mean 'toy'?"),
         (("analyze", "nets:net", "--format", "tabel"), "unknown format 'tabel'; did you mean table?"),
-        (("analyze", "nets:net", "--format", "zzz"), "unknown format 'zzz'; one of table, tree, json, csv, md"),
+        (
+            ("analyze", "nets:net", "--format", "zzz"),
+            "unknown format 'zzz'; one of table, tree, json, csv, md, ",
+        ),
         (("analyze", "nets:net", "--format", "json", "--depth", "2"), "--depth does nothing for the format json"),
         (("analyze", "nets:net", "--format", "tree", "--top", "2"), "--top does nothing for the format tree"),
+        (
+            ("analyze", "nets:net", "--input", "2x3", "--device", "h10-sxm"),
+            "unknown device 'h10-sxm'; did you mean h1",
+        ),
+        (("analyze", "nets:net", "--input", "2x3", "--device", "x.toml"), "x.toml: cannot be read: No such file"),
         (("analyze", "nets:net", "-o", "r.zip"), "no format has this suffix; use one of .txt, .json, .csv, .md"),
         (("analyze", "nets:net", "-o", "no/where/r.md"), "-o no/where/r.md: no/where is not a folder to write to"),
         (("analyze", "nets:net", "-o", "."), "is not a file"),

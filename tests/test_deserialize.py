@@ -21,6 +21,7 @@ from multiprof.formulas import multiprof_formulas
 from multiprof.ir import BITS, FOLDED, PREPARED, Layer, Mark, Parameter, Quant, Region, TensorSpec
 from multiprof.layer_report import LayerReport
 from multiprof.measurement import Measurement
+from multiprof.prediction import BOUNDS, Bound, Prediction
 from multiprof.passes import fold_batch_norm
 from multiprof.report import Report
 from multiprof.testing.graphs import GraphBuilder, resnet50
@@ -67,6 +68,22 @@ measurements = st.builds(
     st.none() | st.integers(0, 64),
     st.booleans(),
     tables,
+)
+
+amounts = st.none() | st.floats(0, 1e200)
+predictions = st.builds(
+    Prediction,
+    names,
+    names,
+    names,
+    st.lists(
+        st.builds(
+            Bound, st.lists(names, max_size=2).map(tuple), whole, st.none() | whole, st.sampled_from(BOUNDS), amounts
+        ),
+        max_size=2,
+    ).map(tuple),
+    amounts,
+    names,
 )
 
 
@@ -122,6 +139,7 @@ def reports(draw: st.DrawFn) -> Report:
         draw(tables),
         draw(tables),
         {"file_bytes": draw(st.none() | whole), "format": draw(st.none() | names), "more": draw(values)},
+        tuple(draw(st.lists(predictions, max_size=2))),
     )
 
 
@@ -173,6 +191,7 @@ def small() -> dict[str, Any]:
     net.layer("toy.odd", {"x": y}, (None, 2), name="odd", list=[1], inf=float("inf"))
     report = price(replace(net.graph(y), marks={"act": Mark(FOLDED, "why", "fc")}), FORMULAS, warnings=("w",))
     report = replace(report, measurements=(Measurement((1.0,), "toy", environment={"cpu": "a"}),))
+    report = replace(report, predictions=(Prediction("d", "D", "", (Bound(("fc",), 1, 2, "compute", 0.5),), 1.5),))
     data = report.to_dict()
     assert Report.from_dict(data) == report
     return data
@@ -256,6 +275,9 @@ LAYER = ("graph", "layers", 0)
         (("measurements", 0, "times"), [-1], "-1 is no time in seconds"),
         (("measurements", 0, "times"), ["1"], "not an array of seconds"),
         (("measurements", 0, "kind"), "layer", "kind is 'layer'"),
+        (("predictions", 0, "kernels", 0, "bound"), "luck", "'bound' is 'luck', not one of compute, memory"),
+        (("predictions", 0, "kernels", 0, "seconds"), -1, "'seconds' is -1, not a number from 0 on"),
+        (("predictions", 0, "joules"), "1", "'joules' is '1', not a number from 0 on"),
     ],
 )
 def test_a_report_with_a_wrong_part_says_which(path: tuple[Any, ...], value: Any, message: str) -> None:

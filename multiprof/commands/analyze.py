@@ -56,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--depth", type=_at_least(0), metavar="N", help="levels of modules to open (default: up to 3)")
     group.add_argument("--sort", choices=("macs", "params", "flops", "bytes", "name"), help="order of the rows")
     group.add_argument("--top", type=_at_least(1), metavar="K", help="only the K dearest layers")
+    group.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="predict the time on a machine (multiprof devices lists them) or a .toml file's; repeat for several",
+    )
     group.add_argument("--strict", action="store_true", help="exit with 1 when any layer has no cost")
 
 
@@ -67,6 +74,10 @@ def run(args: argparse.Namespace) -> int:
     wanted = {key: getattr(args, key) for key in SHAPING if getattr(args, key) is not None}
     _check_options(wanted, outputs)
     report = analyze_from(args)
+    if args.device:
+        from multiprof.api import predict
+
+        report = predict(report, *args.device)
     shown = ""
     for output in outputs:
         options = {key: value for key, value in wanted.items() if key in output.reporter.options}

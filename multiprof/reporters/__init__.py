@@ -31,6 +31,7 @@ REPORTERS: tuple[Reporter, ...] = (
     Reporter("json", _renderer("json"), (".json",), (), "everything, for programs and for multiprof.load"),
     Reporter("csv", _renderer("csv"), (".csv",), ("sort", "top"), "one row per layer, for spreadsheets"),
     Reporter("md", _renderer("md"), (".md",), ("depth", "sort", "top"), "Markdown tables, for pull requests"),
+    Reporter("roofline", _renderer("roofline"), (), ("top", "width", "ascii"), "what bounds each kernel on a --device"),
 )
 
 

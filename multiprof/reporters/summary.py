@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from multiprof.layer_report import UNSUPPORTED
+from multiprof.prediction import BOUNDS, Prediction
 from multiprof.reporters import text
 from multiprof.reporters.outline import Node, walk
 
@@ -31,7 +32,8 @@ def heading(report: Report) -> str:
 
 def totals(report: Report) -> Pairs:
     """Labels and texts of the figures."""
-    return [*_weights(report), *_operations(report), *_memory(report)]
+    predictions = [pair for prediction in report.predictions for pair in predicted(prediction)]
+    return [*_weights(report), *_operations(report), *_memory(report), *predictions]
 
 
 def notes(report: Report) -> Pairs:
@@ -52,6 +54,27 @@ def notes(report: Report) -> Pairs:
         pairs.append(("Unused", f"{_plural(elements, 'parameter')} that no layer reads: {_names(unused)}"))
     pairs.append(("Convention", CONVENTIONS.get(report.convention, report.convention)))
     pairs.append(("Read", _reading(report)))
+    return pairs
+
+
+def predicted(prediction: Prediction) -> Pairs:
+    """What a device would take: a prediction, and it says so."""
+    shares = [(bound, prediction.share(bound)) for bound in BOUNDS]
+    limits = ", ".join(f"{share:.0%} bound by {bound}" for bound, share in shares if share)
+    pairs = [
+        (
+            "Predicted",
+            f"{text.duration(prediction.seconds)} on {prediction.title}, not measured: {limits or 'no work'}",
+        ),
+        ("", f"by the roofline, from {prediction.source}"),
+    ]
+    if prediction.joules is not None:
+        pairs += [
+            ("Energy", f"{text.energy(prediction.joules)}, an estimate for arithmetic and main memory alone"),
+            ("", f"by {prediction.energy_source}"),
+        ]
+    if unknown := prediction.unknown:
+        pairs.append(("", f"not in it, for want of a rate or a size: {_names(unknown)}"))
     return pairs
 
 

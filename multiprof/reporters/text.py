@@ -93,6 +93,24 @@ def _scaled(value: int, base: int, units: Sequence[str]) -> str:
     return f"{scaled:.{2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0}f} {unit}" if unit else ""
 
 
+def duration(seconds: float | None) -> str:
+    """``17.2 ms``: three digits and a decimal prefix; ``?`` where unknown."""
+    if seconds is None:
+        return "?"
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def energy(joules: float) -> str:
+    """``12.5 mJ``."""
+    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6)):
+        if joules >= scale:
+            return f"{joules / scale:.3g} {unit}"
+    return f"{joules * 1e9:.3g} nJ"
+
+
 def shape(dims: Sequence[int | None]) -> str:
     """``1×64×112×112``; ``?`` for an unknown dimension, ``scalar`` for none."""
     return "×".join("?" if d is None else str(d) for d in dims) if dims else "scalar"
