@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from multiprof.adapters.tensorflow.body import Body, Ref, parse
+from multiprof.adapters.tensorflow.compat import is_subtype
 from multiprof.adapters.tensorflow.node import Node
 from multiprof.adapters.tensorflow.scratch import merged_shape
 from multiprof.adapters.tensorflow.table import structure
@@ -124,7 +125,7 @@ def while_(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
         walker.writer.regions[region].trips = trips_of(Counting(condition, body, initial, made))
         changed = False
         for i, (value, result) in enumerate(zip(loop.values, results, strict=True)):
-            if loop.moving[i] and value.elements is None and not result.flat.shape.is_subtype_of(value.flat.shape):
+            if loop.moving[i] and value.elements is None and not is_subtype(result.flat.shape, value.flat.shape):
                 shapes[i] = merged_shape([value.flat.shape, result.flat.shape])
                 changed = True
         if not changed or attempt == 2:

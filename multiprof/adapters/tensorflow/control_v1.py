@@ -38,7 +38,7 @@ class Regions:
         self.body = body
         self.made: dict[tuple[str, ...], str] = {}
         self.merges: dict[str, str] = {}
-        self.conditions: dict[str, str] = {}  # frame -> its LoopCond
+        self.conditions: dict[str, tuple[str, ...]] = {}  # LoopCond -> the frame it is of
         found: dict[str, tuple[str, ...]] = {}
         self.loops: set[str] = set()
         names = list(order)
@@ -56,7 +56,7 @@ class Regions:
         self.stateful = self._stateful(backed)
         for name, chain in found.items():
             if body.nodes[name].op == "LoopCond" and chain:
-                self.conditions[chain[-1]] = name
+                self.conditions[name] = chain
         for name, chain in found.items():
             if chain:
                 self.regions[name] = self._region(chain)
@@ -104,7 +104,9 @@ class Regions:
         return {
             self.chains[merge][-1]
             for merge in backed
-            if self.chains[merge] and self.body.nodes[merge].attr["T"].type in _FLOATS
+            if self.chains[merge]
+            and self.body.nodes[merge].attr["T"].type in _FLOATS
+            and before_loop(self.body, merge) is None
         }
 
     def _region(self, chain: tuple[str, ...]) -> str:
@@ -117,21 +119,27 @@ class Regions:
         if last.startswith(">"):
             name = last[1:]
             id = unused(name.rpartition("/")[0] or name, regions)
-            regions[id] = Region(id, parent, LOOP, self._trips(last), "", last in self.stateful)
+            regions[id] = Region(id, parent, LOOP, None, "", last in self.stateful)
         else:
             id = unused(last, regions)
             regions[id] = Region(id, parent, BRANCH, 1, last.rpartition("/")[0])
         self.made[chain] = id
         return id
 
-    def _trips(self, frame: str) -> int | None:
-        """Trips of a frame whose condition compares a counter with a number."""
-        condition = self.conditions.get(frame)
-        if condition is None:
-            return None
+
+class Count:
+    """How often the loop of a LoopCond runs, told from the body and from what its nodes have made so far."""
+
+    def __init__(self, frame: Frame, condition: str) -> None:
+        self.frame = frame
+        self.body = frame.body
+        self.condition = condition
+
+    def trips(self) -> int | None:
+        """Trips of a loop whose condition compares a counter with a number; the fewest where several must hold."""
         body = self.body
         found = []
-        for test in comparisons(body, behind(body, body.inputs[condition][0])):
+        for test in comparisons(body, behind(body, body.inputs[self.condition][0])):
             left, right = (behind(body, ref) for ref in body.inputs[test][:2])
             op = body.nodes[test].op
             if self._number(left) is not None:
@@ -159,9 +167,27 @@ class Regions:
         return count(op, start, end, by)
 
     def _number(self, ref: Ref) -> int | None:
+        """A whole number that is the same in every trip."""
+        made = self.frame.made.get(ref.node, ())
+        const = made[ref.number].const if ref.number < len(made) else None
         node = self.body.nodes.get(ref.node)
-        found = None if node is None else literal(node)
+        found = const.item() if const is not None and const.size == 1 else None if node is None else literal(node)
         return found if isinstance(found, int) else None
+
+
+def before_loop(body: Body, merge: str) -> Ref | None:
+    """What a loop hands on from trip to trip as it came in, such as a weight or an end; ``None`` where it changes."""
+    initial = None
+    for ref in body.inputs[merge]:
+        if ref.node not in body.nodes or body.nodes[ref.node].op not in NEXT:
+            initial = ref
+            continue
+        back = behind(body, body.inputs[ref.node][0])
+        if body.nodes.get(back.node) is not None and body.nodes[back.node].op in SWITCHES:
+            back = behind(body, body.inputs[back.node][0])
+        if back.node != merge:
+            return None
+    return initial
 
 
 def unused(id: str, regions: Mapping[str, Region]) -> str:
@@ -192,12 +218,17 @@ def prepare(walker: Walker, frame: Frame, wanted: list[str]) -> list[str]:
         wanted = [*wanted, *dict.fromkeys(more)]
     found = Regions(walker, body, order)
     frame.regions, frame.merges = found.regions, found.merges
+    frame.loops = {name: found.made[chain] for name, chain in found.conditions.items()}
     return wanted
 
 
 @structure("Enter", "RefEnter", "Exit", "RefExit", "LoopCond")
 def handed(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
-    return operands(walker, frame, node)
+    values = operands(walker, frame, node)
+    region = frame.loops.get(node.proto.name)
+    if region is not None:  # what the condition compares is known by now
+        walker.writer.regions[region].trips = Count(frame, node.proto.name).trips()
+    return values
 
 
 @structure("Switch", "RefSwitch")
@@ -217,6 +248,8 @@ def merge(walker: Walker, frame: Frame, node: Node) -> Iterable[Value]:
     values = [walker.read(frame, ref) for ref in first]
     if len(first) == len(refs):
         return [joined(walker, node, values), second]
+    if before_loop(frame.body, name) is not None:
+        return [values[0], second]
     frame.carried[name] = value = carried(walker, node, values[0])
     return [value, second]
 

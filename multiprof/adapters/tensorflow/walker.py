@@ -42,6 +42,7 @@ class Frame:
     regions: Mapping[str, str] = field(default_factory=dict)
     merges: Mapping[str, str] = field(default_factory=dict)  # NextIteration -> the Merge it goes back to
     carried: dict[str, Value] = field(default_factory=dict)  # Merge -> what a loop carries
+    loops: Mapping[str, str] = field(default_factory=dict)  # LoopCond -> the region of its loop
 
 
 # Finds the regions of a body under control flow of TensorFlow 1, and what else of it must be walked.
