@@ -1,0 +1,7 @@
+"""placeholder"""
+
+from __future__ import annotations
+
+from expected import Difference
+
+DIFFERENCES: dict[tuple[str, str], list[Difference]] = {}
