@@ -7,7 +7,7 @@ from expected import Difference
 DIFFERENCES: dict[tuple[str, str], list[Difference]] = {
     ("gru", "flax"): [
         Difference(
-            "Flax's GRU (linen) resets after the product of the state, and that product has a bias of its own in one gate",
+            "Flax's GRU (linen) resets after the product of the state, which has a bias of its own in one gate",
             params=48,
             rest=2 * 15 * 48,
         )
