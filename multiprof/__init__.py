@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from multiprof import testing
     from multiprof.api import analyze, load, predict
     from multiprof.cost import Cost, Counts, Formula, elementwise, formula, free
+    from multiprof.device import Device, Energy
     from multiprof.errors import (
         FormulaClashError,
         FormulaError,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         UnsupportedOpError,
         UsageError,
     )
-    from multiprof.device import Device, Energy
     from multiprof.extensions import Adapter, Command, Convention, Reporter, Runner
     from multiprof.hookspecs import hookimpl
     from multiprof.inputs import Inputs

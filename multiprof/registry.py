@@ -17,8 +17,8 @@ import pluggy
 
 from multiprof import hookspecs
 from multiprof.cost import Formula, index_formulas
-from multiprof.errors import PluginError
 from multiprof.device import Device
+from multiprof.errors import PluginError
 from multiprof.extensions import Adapter, Command, Convention, Reporter, Runner
 from multiprof.installed import installed_plugins
 from multiprof.ops import OPS

@@ -21,8 +21,8 @@ from multiprof.formulas import multiprof_formulas
 from multiprof.ir import BITS, FOLDED, PREPARED, Layer, Mark, Parameter, Quant, Region, TensorSpec
 from multiprof.layer_report import LayerReport
 from multiprof.measurement import Measurement
-from multiprof.prediction import BOUNDS, Bound, Prediction
 from multiprof.passes import fold_batch_norm
+from multiprof.prediction import BOUNDS, Bound, Prediction
 from multiprof.report import Report
 from multiprof.testing.graphs import GraphBuilder, resnet50
 

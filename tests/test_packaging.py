@@ -63,7 +63,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     sources = ROOT / "multiprof"
-    package = {str(path.relative_to(ROOT)) for path in sources.rglob("*.py")} | {"multiprof/py.typed"}
+    suffixes = (".py", ".toml")  # the code, and the descriptions of devices
+    package = {str(path.relative_to(ROOT)) for path in sources.rglob("*") if path.suffix in suffixes}
+    package.add("multiprof/py.typed")
     assert {name for name in names if not name.startswith("multiprof-0.1.0.dist-info/")} == package
     assert "multiprof-0.1.0.dist-info/licenses/LICENSE" in names
 
@@ -94,7 +96,7 @@ def test_the_metadata_asks_for_no_framework_unless_it_is_named(metadata: Message
     assert metadata["Requires-Python"] == ">=3.10"
     required = metadata.get_all("Requires-Dist") or []
     always = sorted(text for text in required if "extra ==" not in text)
-    assert always == ["pluggy>=1.5", "tabulate>=0.10", "wcwidth>=0.3"]
+    assert always == ["pluggy>=1.5", "tabulate>=0.10", "tomli>=1.1; python_version < '3.11'", "wcwidth>=0.3"]
     assert "torch" in (metadata.get_all("Provides-Extra") or [])
     # no resolver joins mxnet with the other frameworks, so no extra may name it: README says how to install it
     assert not any("mxnet" in text for text in required)
