@@ -5,7 +5,7 @@ A part of the matrix: ``-k "[torch:"`` (a route), ``-k ":bilstm]"`` (a network).
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,18 +23,9 @@ HERE = Path(__file__).parent
 TIMEOUT = 900  # seconds for all networks of a route, on a busy machine
 
 
-def load_module(name: str) -> ModuleType:
-    """The module of that name beside this file; those that import one another by name find it loaded."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-expected, routes, families, matrix = (load_module(name) for name in ("expected", "routes", "families", "matrix"))
+# its modules import one another by name, here as in the processes of the routes
+sys.path.insert(0, str(HERE))
+expected, routes, matrix = (importlib.import_module(name) for name in ("expected", "routes", "matrix"))
 CELLS = pytest.StashKey[dict[tuple[str, str], Any]]()
 
 
@@ -94,16 +84,11 @@ def outcome(
 
 
 @pytest.fixture(scope="session")
-def load() -> Callable[[str], ModuleType]:
-    return load_module
-
-
-@pytest.fixture(scope="session")
 def differences() -> Callable[[str, str], list[Any]]:
     """(route, network) -> how this route differs."""
 
     def find(route: str, network: str) -> list[Any]:
-        return list(load_module(routes.ROUTES[route].differences).DIFFERENCES.get((network, route), []))
+        return list(importlib.import_module(routes.ROUTES[route].differences).DIFFERENCES.get((network, route), []))
 
     return find
 

@@ -2,6 +2,44 @@
 
 from __future__ import annotations
 
+from differences_torch import GRU_BIASES, LSTM_BIASES
 from expected import Difference
 
-DIFFERENCES: dict[tuple[str, str], list[Difference]] = {}
+
+def folded(channels: int) -> Difference:
+    """Norms of so many channels together, directly after a convolution without bias."""
+    return Difference(
+        "the exporter folds norms into the convolutions before them: of scale, shift, mean and variance a bias remains",
+        params=-2 * channels + channels,
+        buffers=-2 * channels,
+    )
+
+
+# 1/√16 as √(1/√16) twice: each layer multiplies the elements of q and of k (2 samples, 16 positions, 64 features) where
+# PyTorch multiplies the scores (2 samples, 4 heads, 16×16)
+SCALED_TWICE = Difference(
+    "the exporter scales q and k by the root of the scale, not their products",
+    rest=2 * (2 * (2 * 16 * 64)) - 2 * (2 * 4 * 16 * 16),
+)
+ZEROS = "the initial state, zeros, is stored in the file as a weight would be"
+
+DIFFERENCES: dict[tuple[str, str], list[Difference]] = {
+    ("resnet_stack", "onnx-script"): [folded(3 * 16 + 3 * 32)],
+    ("resnet_stack", "onnx-dynamo"): [folded(3 * 16 + 3 * 32)],
+    ("mobilenetv2_block", "onnx-script"): [folded((96 + 96 + 16) + (96 + 96 + 24))],
+    ("mobilenetv2_block", "onnx-dynamo"): [folded((96 + 96 + 16) + (96 + 96 + 24))],
+    # only this exporter folds into a deconvolution; the norm behind the reshape neither does
+    ("generator", "onnx-dynamo"): [folded(32)],
+    ("bilstm", "onnx-script"): [LSTM_BIASES],
+    # one tensor of 2 directions, 2 samples and 64 units serves as h0 and c0 of both layers
+    ("bilstm", "onnx-dynamo"): [LSTM_BIASES, Difference(ZEROS, params=2 * 2 * 64)],
+    ("gru", "onnx-script"): [GRU_BIASES],
+    ("gru", "onnx-dynamo"): [GRU_BIASES, Difference(ZEROS, params=2 * 48)],
+    ("transformer_encoder", "onnx-script"): [SCALED_TWICE],
+    ("transformer_encoder", "onnx-dynamo"): [
+        SCALED_TWICE,
+        Difference("the root of the scale is stored as a tensor of one element, as a weight would be", params=1),
+    ],
+    ("speech", "onnx-script"): [folded(64 + 128)],
+    ("speech", "onnx-dynamo"): [folded(64 + 128)],
+}

@@ -10,12 +10,22 @@ import torch
 import torch_networks
 
 
+@torch.no_grad()
+def trained(net: torch.nn.Module) -> torch.nn.Module:
+    """As if it had been trained: no tensor is zero and no two are equal, or the exporters would drop and share them."""
+    torch.manual_seed(0)
+    for tensor in (*net.parameters(), *net.buffers()):
+        if tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5)
+    return net
+
+
 def export(name: str, *, dynamo: bool) -> tuple[Path, None]:
     """The file that PyTorch writes; shapes are fixed, so it needs no inputs."""
     net, shapes = torch_networks.NETWORKS[name]()
     inputs = tuple(torch.zeros(shape) for shape in (shapes if isinstance(shapes, list) else [shapes]))
     path = Path(tempfile.mkdtemp(prefix="conformance-onnx-")) / f"{name}.onnx"
-    torch.onnx.export(net, inputs, str(path), dynamo=dynamo)
+    torch.onnx.export(trained(net), inputs, str(path), dynamo=dynamo)
     return path, None
 
 

@@ -6,15 +6,17 @@ much and why a framework or an exporter makes a different network of it.
 
 from __future__ import annotations
 
-import sys
+import importlib
 from collections.abc import Callable
 from typing import Any
 
+import expected
+import families
+import matrix
 import pytest
+import routes
 
 from multiprof import Report
-
-expected, families, matrix, routes = (sys.modules[name] for name in ("expected", "families", "matrix", "routes"))
 
 
 def summed(network: str, rows: list[Any]) -> dict[str, Any]:
@@ -71,8 +73,8 @@ def test_network(
 
 
 @pytest.mark.parametrize("name", dict.fromkeys(route.differences for route in routes.ROUTES.values()))
-def test_every_difference_is_of_a_network_and_says_why(name: str, load: Callable[[str], Any]) -> None:
-    for (network, route), rows in load(name).DIFFERENCES.items():
+def test_every_difference_is_of_a_network_and_says_why(name: str) -> None:
+    for (network, route), rows in importlib.import_module(name).DIFFERENCES.items():
         assert network in expected.EXPECTED
         assert routes.ROUTES[route].differences == name
         for row in rows:
