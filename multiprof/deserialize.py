@@ -127,11 +127,22 @@ class _Part:
     def count_or_none(self, key: str) -> int | None:
         return None if self.get(key) is None else self.count(key)
 
-    def amount_or_none(self, key: str) -> float | None:
+    def amount(self, key: str) -> float:
         value = self.get(key)
-        if value is not None and not (_is_number(value) and 0 <= value < LIMIT):
+        if not (_is_number(value) and 0 <= value < LIMIT):
             raise self.wrong(key, "a number from 0 on")
-        return None if value is None else float(value)
+        return float(value)
+
+    def amount_or_none(self, key: str) -> float | None:
+        return None if self.get(key) is None else self.amount(key)
+
+    def amounts(self, key: str) -> dict[str, float]:
+        inner = self.part(key)
+        return {name: inner.amount(name) for name in inner.data}
+
+    def counts(self, key: str) -> dict[str, int]:
+        inner = self.part(key)
+        return {name: inner.count(name) for name in inner.data}
 
     def items(self, key: str) -> list[Any]:
         value = self.get(key)
@@ -321,6 +332,9 @@ def _measurement(part: _Part) -> Measurement:
         part.count_or_none("batch"),
         part.flag("isolated"),
         part.table("environment"),
+        part.text("precision"),
+        part.amounts("phases"),
+        part.counts("memory"),
     )
 
 

@@ -239,6 +239,9 @@ def _measurement(m: Measurement) -> dict[str, Any]:
         "batch": m.batch,
         "isolated": m.isolated,
         "environment": plain(m.environment, "measurement environment"),
+        "precision": m.precision,
+        "phases": dict(m.phases),
+        "memory": dict(m.memory),
     }
 
 

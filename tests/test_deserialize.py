@@ -68,6 +68,9 @@ measurements = st.builds(
     st.none() | st.integers(0, 64),
     st.booleans(),
     tables,
+    names,
+    st.dictionaries(names, st.floats(0, 1e200), max_size=2),
+    st.dictionaries(names, whole, max_size=2),
 )
 
 amounts = st.none() | st.floats(0, 1e200)
@@ -275,6 +278,8 @@ LAYER = ("graph", "layers", 0)
         (("measurements", 0, "times"), [-1], "-1 is no time in seconds"),
         (("measurements", 0, "times"), ["1"], "not an array of seconds"),
         (("measurements", 0, "kind"), "layer", "kind is 'layer'"),
+        (("measurements", 0, "phases"), {"load": -1.0}, "'load' is -1.0, not a number from 0 on"),
+        (("measurements", 0, "memory"), {"rss": 1.5}, "'rss' is 1.5, not a whole number"),
         (("predictions", 0, "kernels", 0, "bound"), "luck", "'bound' is 'luck', not one of compute, memory"),
         (("predictions", 0, "kernels", 0, "seconds"), -1, "'seconds' is -1, not a number from 0 on"),
         (("predictions", 0, "joules"), "1", "'joules' is '1', not a number from 0 on"),

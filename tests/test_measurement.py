@@ -45,3 +45,25 @@ def test_one_sample_and_zero_time() -> None:
 def test_what_is_no_measurement(times: tuple[float, ...], kind: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Measurement(times, "toy", kind=kind)
+
+
+def test_a_time_that_moves_is_flagged() -> None:
+    # quartiles of a, b, c, d, e are b and d
+    assert Measurement((1.0, 1.0, 1.0, 1.1, 9.0), "toy").steadiness == ""  # 0.1 of the median is still steady
+    assert Measurement((1.0, 1.0, 1.0, 1.2, 9.0), "toy").steadiness == "unsteady"
+    assert Measurement((1.0, 1.0, 1.0, 1.3, 9.0), "toy").steadiness == "unreliable"
+
+
+def test_a_percentile_takes_enough_samples() -> None:
+    few = Measurement(tuple(float(n) for n in range(64)), "toy")
+    assert few.percentile(0.9) == pytest.approx(0.9 * 63)
+    assert few.percentile(0.95) is None
+    assert Measurement((1.0,) * 63, "toy").percentile(0.9) is None
+    assert Measurement((1.0,) * 662, "toy").percentile(0.99) == 1.0
+    with pytest.raises(UsageError, match=r"0\.5 is none of 0\.9, 0\.95, 0\.99"):
+        few.percentile(0.5)
+
+
+def test_phases_are_times_too() -> None:
+    with pytest.raises(UsageError, match="load: -1.0 is no time"):
+        Measurement((1.0,), "toy", phases={"load": -1.0})
