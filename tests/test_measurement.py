@@ -49,9 +49,9 @@ def test_what_is_no_measurement(times: tuple[float, ...], kind: str, message: st
 
 def test_a_time_that_moves_is_flagged() -> None:
     # quartiles of a, b, c, d, e are b and d
-    assert Measurement((1.0, 1.0, 1.0, 1.1, 9.0), "toy").steadiness == ""  # 0.1 of the median is still steady
-    assert Measurement((1.0, 1.0, 1.0, 1.2, 9.0), "toy").steadiness == "unsteady"
-    assert Measurement((1.0, 1.0, 1.0, 1.3, 9.0), "toy").steadiness == "unreliable"
+    assert Measurement((1.0, 1.0, 1.0, 1.0625, 9.0), "toy").steadiness == ""
+    assert Measurement((1.0, 1.0, 1.0, 1.125, 9.0), "toy").steadiness == "unsteady"
+    assert Measurement((1.0, 1.0, 1.0, 1.5, 9.0), "toy").steadiness == "unreliable"
 
 
 def test_a_percentile_takes_enough_samples() -> None:
