@@ -166,7 +166,8 @@ class Layer:
     ``op`` is a name of the vocabulary, or a qualified foreign name such as ``torch.torchvision.nms``. ``scope`` is the
     module path (``layer1.0.conv1``), ``source`` what the framework calls the operation, ``region`` the id of the
     enclosing `Region`. ``aliases`` are triples (output role, input role, ``view`` or ``write``) of tensors that share
-    memory. Attributes are complete enough to run the layer.
+    memory. Attributes are complete enough to run the layer. Layers are equal when all of these are, a NaN among the
+    attributes counting as equal to a NaN: a report that is saved and loaded is the same report.
     """
 
     name: str
@@ -188,6 +189,34 @@ class Layer:
     def y(self) -> TensorSpec:
         """The main output: role ``y``, or ``y0`` where the op has several equal ones."""
         return self.outputs["y"] if "y" in self.outputs else self.outputs["y0"]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layer):
+            return NotImplemented
+        return (
+            self.name == other.name
+            and self.op == other.op
+            and self.inputs == other.inputs
+            and self.outputs == other.outputs
+            and (self.attrs == other.attrs or _same(self.attrs, other.attrs))
+            and self.scope == other.scope
+            and self.source == other.source
+            and self.region == other.region
+            and self.aliases == other.aliases
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds dicts
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two attributes are equal, where a NaN is equal to a NaN."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(value, b[key]) for key, value in a.items())
+    if isinstance(a, (list, tuple)) and type(a) is type(b):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, complex) and isinstance(b, complex):
+        return _same(a.real, b.real) and _same(a.imag, b.imag)
+    return bool(a == b or (a != a and b != b))
 
 
 FOLDED, PREPARED = "folded", "prepared"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -31,18 +32,25 @@ FORMULAS = {op: item for item in multiprof_formulas() for op in item.ops}
 names = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 whole = st.one_of(st.integers(0, 9), st.integers(0, 10**200))
 floats = st.floats(allow_nan=False)  # NaN is equal to nothing, itself included
-values = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(-(10**200), 10**200), floats, names, st.complex_numbers(allow_nan=False)
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.lists(inner, max_size=3).map(tuple),
-        st.dictionaries(st.one_of(names, st.just("$list"), st.integers(0, 3)), inner, max_size=3),
-    ),
-    max_leaves=6,
-)
-tables = st.dictionaries(names, values, max_size=3)
+
+
+def tables_of(nan: bool) -> st.SearchStrategy[dict[str, Any]]:
+    values = st.recursive(
+        st.one_of(
+            st.none(), st.booleans(), st.integers(-(10**200), 10**200), st.floats(allow_nan=nan), names,
+            st.complex_numbers(allow_nan=nan),
+        ),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.lists(inner, max_size=3).map(tuple),
+            st.dictionaries(st.one_of(names, st.just("$list"), st.integers(0, 3)), inner, max_size=3),
+        ),
+        max_leaves=6,
+    )  # fmt: skip
+    return st.dictionaries(names, values, max_size=3)
+
+
+tables, attributes = tables_of(nan=False), tables_of(nan=True)
 shapes = st.lists(st.one_of(st.none(), st.integers(0, 2**62)), max_size=4).map(tuple)
 quants = st.none() | st.builds(
     Quant,
@@ -120,7 +128,7 @@ def reports(draw: st.DrawFn) -> Report:
         aliases = (("y", "x0", draw(st.sampled_from(["view", "write"]))),) if inputs and draw(st.booleans()) else ()
         region = draw(st.sampled_from([None, *net.regions]))
         layer = Layer(
-            f"l{number}", draw(names), inputs, outputs, draw(tables), draw(names), draw(names), region, aliases
+            f"l{number}", draw(names), inputs, outputs, draw(attributes), draw(names), draw(names), region, aliases
         )
         state = draw(st.sampled_from(["priced", "folded", "prepared", "free", "unsupported"]))
         amounts = [draw(st.none() | whole) for _ in range(3)]
@@ -141,7 +149,7 @@ def reports(draw: st.DrawFn) -> Report:
         tuple(draw(st.lists(measurements, max_size=2))),
         draw(tables),
         draw(tables),
-        {"file_bytes": draw(st.none() | whole), "format": draw(st.none() | names), "more": draw(values)},
+        {"file_bytes": draw(st.none() | whole), "format": draw(st.none() | names), "more": draw(tables)},
         tuple(draw(st.lists(predictions, max_size=2))),
     )
 
@@ -152,6 +160,19 @@ def test_what_is_saved_is_loaded(report: Report) -> None:
     loaded = Report.from_dict(json.loads(json.dumps(data, allow_nan=False)))
     assert loaded == report
     assert loaded.to_dict() == data
+
+
+def test_attributes_that_are_no_number_are_equal_to_themselves_alone() -> None:
+    def layer(value: Any) -> Layer:
+        return Layer("where", "where", {}, {}, {"scalar0": value})
+
+    for value in (float("nan"), (1, float("nan")), [float("nan")], {"a": {0: float("nan")}}, complex(0, float("nan"))):
+        assert layer(value) == layer(pickle.loads(pickle.dumps(value)))  # another object
+        assert layer(value) != layer(0.0)
+    assert layer((1, float("nan"))) != layer((2, float("nan")))
+    assert layer((float("nan"),)) != layer([float("nan")])
+    assert layer({"a": float("nan")}) != layer({"b": float("nan")})
+    assert layer(float("nan")) != "where"
 
 
 def test_tuples_and_lists_stay_apart(tmp_path: Path) -> None:
