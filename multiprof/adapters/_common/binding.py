@@ -127,8 +127,9 @@ def as_spec(value: Any, name: str) -> TensorSpec:
         raise InputsError(
             f"the input {name!r} is a {type(value).__name__}; give a shape such as 1x3x224x224, or an array"
         ) from None
-    text = dtype.__name__ if isinstance(dtype, type) else str(dtype)  # MXNet's arrays have numpy's class float32
-    return TensorSpec(dims, text.rpartition(".")[2], name)
+    # TensorFlow's types say their name, as numpy's do; MXNet's arrays have numpy's class float32; torch.float32 is a text
+    text = getattr(dtype, "__name__" if isinstance(dtype, type) else "name", None) or dtype
+    return TensorSpec(dims, str(text).rpartition(".")[2], name)
 
 
 def _fit(item: Declared, spec: TensorSpec, found: dict[str, int], origin: dict[str, str]) -> tuple[int, ...]:

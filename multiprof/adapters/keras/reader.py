@@ -12,13 +12,14 @@ from multiprof.adapters.keras.backends import prepared
 from multiprof.adapters.keras.calls import recording
 from multiprof.adapters.keras.files import load
 from multiprof.adapters.keras.rewrite import rewritten, variables_of
-from multiprof.adapters.keras.state import built, unchanged
-from multiprof.errors import InputsError
+from multiprof.adapters.keras.state import built, settings_unchanged, unchanged
+from multiprof.errors import InputsError, MultiprofError
 from multiprof.extensions import Trace
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
 
 
+@settings_unchanged()
 def read(
     model: Any,
     inputs: Inputs | None,
@@ -54,9 +55,15 @@ def read(
         return model(*args, **{**kwargs, **training})
 
     variables = variables_of(model)
-    with recording(model) as calls, unchanged(model):
-        backend, function, given = prepared(call, [v.value for v in variables], inputs, model.name)
-        graph = trace(backend, function, given)
+    for functions in (True, False):  # where something transforms the program, it must be the backend's alone
+        try:
+            with recording(model, functions) as calls, unchanged(model):
+                backend, function, given = prepared(call, [v.value for v in variables], inputs, model.name)
+                graph = trace(backend, function, given)
+            break
+        except MultiprofError:
+            if not functions:
+                raise
     graph = rewritten(graph, variables, calls, [item.name for item in declared or ()] if bound else [])
     graph.name = model.name
     graph.metadata["framework_version"] = f"{keras.__version__} on {backend} {graph.metadata['framework_version']}"

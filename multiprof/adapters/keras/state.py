@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 from multiprof.errors import InputsError, ModelError
 from multiprof.inputs import Inputs
@@ -16,6 +18,27 @@ from multiprof.ir import TensorSpec
 # What a call sets on a layer.
 _TOUCHED = ("_called", "_parent_path", "supports_jit", "_saved_model_inputs_spec")
 _MISSING: Any = object()
+_COUNTERS = "object_name_uids"  # how many objects of each name there are
+_GENERATOR = "global_seed_generator"  # made when a random number is first asked for
+
+
+@contextmanager
+def settings_unchanged() -> Iterator[None]:
+    """What loading, copying and calling a model moves on in the process: Python's random numbers, which seeds are made
+    of, the counters behind names, and the generator of random numbers without a seed."""
+    numbers = random.getstate()
+    counters = global_state.get_global_attribute(_COUNTERS)
+    before = None if counters is None else dict(counters)
+    generator = global_state.get_global_attribute(_GENERATOR)
+    try:
+        yield
+    finally:
+        random.setstate(numbers)
+        global_state.set_global_attribute(_GENERATOR, generator)
+        made = global_state.get_global_attribute(_COUNTERS)
+        if made is not None:
+            made.clear()
+            made.update(before or {})
 
 
 @contextmanager
@@ -72,4 +95,4 @@ def _symbolic(value: Any, name: str) -> Any:
     return value
 
 
-__all__ = ["built", "unchanged"]
+__all__ = ["built", "settings_unchanged", "unchanged"]

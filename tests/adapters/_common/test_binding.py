@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,9 +82,17 @@ def test_an_optional_input_may_stay_away():
     assert shapes(bind([Declared("x", (2,), "float32"), label], Inputs(label=(2,)), {})) == {"x": (2,), "label": (2,)}
 
 
-def test_an_array_stands_for_its_shape_and_dtype():
-    class Array:
-        shape = (1, 3, 8, 8)
-        dtype = "torch.float32"  # as a tensor of torch prints it
+class Named:
+    """As the types of TensorFlow and of numpy, whose own text is another."""
 
-    assert bind([IMAGE], Inputs(Array()), {}).inputs["image"] == TensorSpec((1, 3, 8, 8), "float32", "image")
+    name = "float32"
+
+
+class float32:  # as the types of arrays of MXNet
+    pass
+
+
+@pytest.mark.parametrize("dtype", ["torch.float32", Named(), float32])
+def test_an_array_stands_for_its_shape_and_dtype(dtype):
+    array = SimpleNamespace(shape=(1, 3, 8, 8), dtype=dtype)
+    assert bind([IMAGE], Inputs(array), {}).inputs["image"] == TensorSpec((1, 3, 8, 8), "float32", "image")
