@@ -198,10 +198,15 @@ class Walker:
 
 
 def _python(value: Any) -> Any:
-    """Numbers of numpy, which JAX has among its parameters, as Python's own."""
+    """Numbers of numpy, and JAX's own that know their type, as Python's: JAX has them among its parameters."""
     if isinstance(value, tuple):
         return tuple([_python(item) for item in value])
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    for plain in (int, float, complex):
+        if isinstance(value, plain) and not isinstance(value, bool):
+            return plain(value)
+    return value
 
 
 def _is_plain(value: Any) -> bool:
