@@ -11,7 +11,6 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its own notes on the processor
 
-import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -20,6 +19,8 @@ from multiprof import structure
 from multiprof.adapters.tensorflow import read
 from multiprof.inputs import ReadOptions, as_inputs
 from multiprof.ir import Graph, Layer
+
+keras = tf.keras  # Keras 2 before TensorFlow 2.16
 
 
 class Read:
@@ -50,7 +51,22 @@ def cost() -> Callable[..., multiprof.Report]:
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, Path, Path]]:
+def export() -> Callable[[Any, Path], None]:
+    """Writes a model of Keras as a SavedModel with its call as the only signature."""
+
+    def write(model: Any, folder: Path) -> None:
+        if keras.__version__.startswith("2."):  # its models have no export before 2.13, and one without verbose then
+            tf.saved_model.save(model, str(folder))
+        else:
+            model.export(folder, verbose=False)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def files(
+    tmp_path_factory: pytest.TempPathFactory, export: Callable[[Any, Path], None]
+) -> Callable[[str], tuple[Any, Path, Path]]:
     """A network of keras.applications, without weights: the model, its SavedModel and its frozen graph."""
     made: dict[str, tuple[Any, Path, Path]] = {}
 
@@ -58,7 +74,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             model = getattr(keras.applications, name)(weights=None)
-            model.export(folder / "saved", verbose=False)
+            export(model, folder / "saved")
             function = tf.function(lambda x: model(x, training=False))
             concrete = function.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:])))
             frozen = convert_variables_to_constants_v2(concrete)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import random
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
+keras = tf.keras  # Keras 2 before TensorFlow 2.16
 
 
 def _settings():
@@ -27,8 +28,8 @@ def _settings():
         "resource variables": tf.compat.v1.resource_variables_enabled(),
         "default graph": tf.compat.v1.get_default_graph(),
         "operations": len(tf.compat.v1.get_default_graph().get_operations()),
-        "backend": keras.backend.backend(),
-        "floatx": keras.config.floatx(),
+        "image data format": keras.backend.image_data_format(),
+        "floatx": keras.backend.floatx(),
         "logging": (tf.get_logger().level, logging.getLogger().level, tuple(logging.getLogger().handlers)),
     }
 
@@ -40,8 +41,8 @@ def model():
     return keras.Sequential(layers)
 
 
-def test_settings_weights_and_random_numbers(model, cost, capfd, tmp_path):
-    model.export(tmp_path, verbose=False)
+def test_settings_weights_and_random_numbers(model, cost, capfd, tmp_path, export):
+    export(model, tmp_path)
     model.compile("adam", "mse")
     weights = [w.copy() for w in model.get_weights()]
     tf.random.set_seed(3)
