@@ -112,7 +112,7 @@ def grouped_deconvolution() -> Built:
 
 
 def fcn_head() -> Built:
-    features, skip = keras.Input((12, 12, 64)), keras.Input((24, 24, 32))
+    features, skip = keras.Input((12, 12, 64), name="features"), keras.Input((24, 24, 32), name="skip")
     x = layers.Conv2D(128, 3, padding="same", activation="relu")(features)
     x = layers.Dropout(0.5)(x)
     x = layers.Conv2D(21, 1)(x)
