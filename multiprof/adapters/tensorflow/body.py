@@ -12,6 +12,7 @@ from multiprof.errors import ModelError
 # Edges that go back to the beginning of a loop: control flow of TensorFlow 1.
 NEXT = frozenset(("NextIteration", "RefNextIteration"))
 MERGES = frozenset(("Merge", "RefMerge"))
+EXITS = frozenset(("Exit", "RefExit"))
 # What changes something beside its results: it runs though nobody reads its result.
 _WRITES = (
     "AssignVariable", "AssignAddVariable", "AssignSubVariable", "ResourceScatter", "ResourceStridedSliceAssign",
@@ -61,7 +62,7 @@ class Body:
         """The nodes that ``wanted`` ones need, and those that write something, in an order in which they can run.
 
         Among those that could run the one that stands first in the file goes first. Edges back to the beginning of a
-        loop do not count. Raises `ModelError` for any other cycle.
+        loop do not count; a loop's result comes after what goes back. Raises `ModelError` for any other cycle.
         """
         needed = self._needed(wanted)
         place = {name: number for number, name in enumerate(self.nodes) if name in needed}
@@ -94,7 +95,15 @@ class Body:
             found = [r.node for r in refs if r.node not in self.nodes or self.nodes[r.node].op not in NEXT]
         else:
             found = [r.node for r in refs]
+        if self.nodes[name].op in EXITS:
+            found += self._back(refs)
         return found + self.before[name]
+
+    def _back(self, refs: Iterable[Ref]) -> list[str]:
+        """What goes back to the Merge whose Switch these are of: it makes what leaves the loop."""
+        merges = [m.node for ref in refs if ref.node in self.nodes for m in self.inputs[ref.node][:1]]
+        loops = [m for m in merges if m in self.nodes and self.nodes[m].op in MERGES]
+        return [r.node for m in loops for r in self.inputs[m] if r.node in self.nodes and self.nodes[r.node].op in NEXT]
 
     def _needed(self, wanted: Iterable[str]) -> set[str]:
         """All that data edges lead to, from what is wanted and from what writes and may not be left out."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from multiprof.adapters.tensorflow.body import MERGES, NEXT, Body, Ref
+from multiprof.adapters.tensorflow.body import EXITS, MERGES, NEXT, Body, Ref
 from multiprof.adapters.tensorflow.control import carried, hand_on, joined, operands
 from multiprof.adapters.tensorflow.node import Node
 from multiprof.adapters.tensorflow.table import structure
@@ -20,7 +20,6 @@ from multiprof.adapters.tensorflow.walker import Frame, Walker
 from multiprof.ir import BRANCH, LOOP, Region
 
 ENTERS = frozenset(("Enter", "RefEnter"))
-EXITS = frozenset(("Exit", "RefExit"))
 SWITCHES = frozenset(("Switch", "RefSwitch"))
 # What holds whole numbers that count, and is no state of a network.
 _FLOATS = frozenset((1, 2, 14, 19))  # DT_FLOAT, DT_DOUBLE, DT_BFLOAT16, DT_HALF

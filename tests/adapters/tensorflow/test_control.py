@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 SQUARE = tf.Variable(tf.zeros((8, 8)), name="square")
 PRODUCT = 2 * 8 * 8  # of (2, 8) with it
@@ -198,3 +199,27 @@ def test_a_file_of_an_old_graph(old_graph, tmp_path, cost):
     path.write_bytes(old_graph.as_graph_def().SerializeToString())
     assert cost(path, (2, 10, 8)).macs == 21 * PRODUCT
     assert cost(path, {"x": (2, 10, 8)}, signature="out").macs == 21 * PRODUCT
+
+
+def test_a_frozen_loop_that_fills_a_list(graph_of, cost, tmp_path):
+    """Freezing makes frames of loops and orders the nodes anew: what reads the list may come before the loop's body."""
+    steps, n = 6, 2
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((n, steps, 8))])
+    def function(x):
+        sequence = tf.TensorArray(tf.float32, steps).unstack(tf.transpose(x, [1, 0, 2]))
+        results = tf.TensorArray(tf.float32, steps, element_shape=(n, 8))
+
+        def step(t, h, results):
+            h = tf.tanh(sequence.read(t) + h @ SQUARE)
+            return t + 1, h, results.write(t, h)
+
+        return tf.while_loop(lambda t, *_: t < steps, step, (0, tf.zeros((n, 8)), results))[2].stack()
+
+    constant = convert_variables_to_constants_v2(function.get_concrete_function())
+    (tmp_path / "frozen.pb").write_bytes(constant.graph.as_graph_def().SerializeToString())
+    report = cost(tmp_path / "frozen.pb")
+    (region,) = report.graph.regions.values()
+    assert (region.trips, region.stateful) == (steps, True)
+    assert report.macs == cost(function).macs == steps * PRODUCT
+    assert [spec.shape for spec in report.graph.outputs] == [(steps, n, 8)]
