@@ -93,7 +93,7 @@ class Source:
     def values(self, tensor: TensorProto, limit: int = MAX_VALUES) -> Array | None:
         """The contents of a tensor of at most ``limit`` elements, or ``None`` where they cannot be had.
 
-        External data is read for integers alone, as shape arithmetic needs it.
+        A tensor whose data lies in a file of its own is treated alike, or a network would count differently with it.
         """
         dtype = NUMPY.get(NAMES.get(tensor.data_type, ""))
         dims = tuple(tensor.dims)
@@ -105,7 +105,7 @@ class Source:
         if count == 0:
             return np.zeros(dims, dtype)
         if tensor.data_location == TensorProto.EXTERNAL:
-            raw = self._external_bytes(tensor, count * dtype.itemsize) if dtype.kind in "iub" else None
+            raw = self._external_bytes(tensor, count * dtype.itemsize)
             return None if raw is None else np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(dims)
         flat = self._flat(tensor, dtype, count)
         return None if flat is None or flat.size != count else flat.reshape(dims)

@@ -138,6 +138,32 @@ def test_shape_arithmetic_on_external_integers(models: Any) -> None:
     assert models.read(path).outputs[0].shape == (3, 8)
 
 
+def test_a_size_that_follows_from_external_numbers(models: Any) -> None:
+    """A resize by 2 and 3, which are float32."""
+    tensor = external("scales.bin", (2,))
+    model = models.model(
+        [node("Resize", ["x", "", "w"], ["y"], mode="nearest")], [models.info("x", [4, 6])], ["y"], [tensor]
+    )
+    path = models.save(model)
+    (path.parent / "scales.bin").write_bytes(np.array([2, 3]).astype("<f4").tobytes())
+    assert models.read(path).outputs[0].shape == (4 * 2, 6 * 3)
+
+
+@pytest.mark.parametrize(("start", "kind"), [(0.0, "constant"), (0.5, "parameter")])
+def test_a_start_from_zeros_beside_the_model(models: Any, start: float, kind: str) -> None:
+    """As it is where it stands in the model's file: what an exporter writes as zeros is not learned."""
+    weights = [numpy_helper.from_array(np.ones((1, 3 * 5, n), np.float32), name) for name, n in (("i", 4), ("h", 5))]
+    model = models.model(
+        [node("GRU", ["x", "i", "h", "", "", "w"], ["y"], hidden_size=5)],
+        [models.info("x", [3, 2, 4])],
+        ["y"],
+        [*weights, external("start.bin", (1, 2, 5))],
+    )
+    path = models.save(model)
+    (path.parent / "start.bin").write_bytes(np.full(2 * 5, start).astype("<f4").tobytes())
+    assert models.read(path).parameters["w"].kind == kind
+
+
 @pytest.mark.parametrize(
     ("data", "what"),
     [(b"", "empty"), (b"\x1c\x00\x00\x00ORTM" + bytes(50), "ONNX Runtime's own format"), (b"not a model", "no ONNX")],
