@@ -194,12 +194,13 @@ _TABLE: tuple[Op, ...] = (
     Op("pixel_unshuffle", "shape", "space moved into channels", ("x",), ("y",), {"factor": "int"}),
     Op("channel_shuffle", "shape", "channels interleaved", ("x",), ("y",), {"groups": "int"}),
     Op("gather", "shape", "elements by index along an axis", ("x", "indices"), ("y",), {"axis": "int"}),
-    Op("index", "shape", "elements by one or more index tensors", ("x", "x*"), ("y",), {"axes": "tuple: the first axis each index tensor stands for"}),
+    Op("index", "shape", "elements by one or more index tensors", ("x", "x*"), ("y",), {
+        "axes": "tuple: the first axis each index tensor stands for", "lengths": "tuple: so many elements of each sequence along the axis, time first, where x is packed"}),
     Op("scatter", "shape", "elements written by index in place of those there", ("x", "indices", "src?"), ("y",), {
         "axis": "int", "value": "number, without src"}),
     Op("index_put", "shape", "elements written by one or more index tensors in place of those there", ("x", "x*", "src?"), ("y",), {
         "axes": "tuple: the first axis each index tensor stands for", "index": "description of the part, where a position chooses it",
-        "value": "number, without src"}),
+        "value": "number, without src", "batch_sizes": "tuple: how many sequences are still running at each step, where src is packed"}),
     Op("triangle", "shape", "upper or lower triangle, the rest zero", ("x",), ("y",), {"diagonal": "int", "upper": "bool"}),
     Op("max_unpool", "shape", "elements put back where max pooling found them, the rest zero", ("x", "indices"), ("y",)),
     Op("one_hot", "shape", "1 where an index says, the rest 0", ("x",), ("y",), {"axis": "int", "depth": "int"}),

@@ -46,7 +46,7 @@ def pack_padded_sequence(t: Tracer, input: Tensor, lengths: Tensor, batch_first:
     if not fits or input.numel() == 0:
         raise _refusal(torch._VF._pack_padded_sequence, input, known, batch_first)
     y = t.new((sum(sizes), *input.shape[2:]), input.dtype)
-    t.emit("index", {"x": input, "x0": lengths}, {"y": y}, {"axes": (axis,)}, "pack")
+    t.emit("index", {"x": input, "x0": lengths}, {"y": y}, {"axes": (axis,), "lengths": tuple(sizes)}, "pack")
     running = [sum(size > step for size in sizes) for step in range(sizes[0])]
     return y, _counts(t, lengths, running, "batch_sizes")
 
@@ -64,7 +64,7 @@ def pad_packed_sequence(
     steps = total_length if total_length > 0 else len(sizes)
     y = torch.empty((steps, sizes[0], *data.shape[1:]), dtype=data.dtype, device=META)
     t.emit("fill", {}, {"y": y}, {"value": padding_value}, "padding")
-    t.write("index_put", y, {"x": y, "x0": batch_sizes, "src": data}, {"axes": (0,)})
+    t.write("index_put", y, {"x": y, "x0": batch_sizes, "src": data}, {"axes": (0,), "batch_sizes": tuple(sizes)})
     if batch_first:
         order = (1, 0, *range(2, y.dim()))
         y = t.view("transpose", y, Base.transpose(y, 0, 1), {"perm": order})

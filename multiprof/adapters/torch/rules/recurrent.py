@@ -141,7 +141,8 @@ def recurrent(t: Tracer, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, An
     features = x.shape[-1]
     if steps < 1 or not stack.fits(features, batch, states, x.dtype):
         return NotImplemented
-    return _emit(t, stack, x, states, leading, batch, steps, batch_first)
+    own: dict[str, Any] = {"batch_sizes": tuple(sizes)} if packed else {}
+    return _emit(t, stack, x, states, leading, batch, steps, batch_first, own)
 
 
 def _emit(
@@ -153,6 +154,7 @@ def _emit(
     batch: int,
     steps: int,
     batch_first: bool,
+    own: dict[str, Any],
 ) -> tuple[Tensor, ...]:
     directions, total, dtype = stack.directions, stack.layers * stack.directions, x.dtype
 
@@ -182,7 +184,8 @@ def _emit(
             inputs |= {role: start[number] for role, start in zip(stack.kind.states, starts, strict=True)}
             outputs = {"y": out} | dict(zip(("hn", "cn"), finals, strict=False))
             hint = f"l{level}_reverse" if direction else f"l{level}"
-            t.emit(stack.kind.op, inputs, outputs, stack.attrs(steps, features, direction == 1, batch_first), hint)
+            attrs = stack.attrs(steps, features, direction == 1, batch_first) | own
+            t.emit(stack.kind.op, inputs, outputs, attrs, hint)
         if directions == 2:
             t.emit("concat", {"x0": parts[0], "x1": parts[1]}, {"y": y}, {"axis": len(leading)})
         x = y
