@@ -1,16 +1,18 @@
-"""gelu as jax.nn spells it out: by tanh, or by the complementary error function."""
+"""gelu as jax.nn spells it out: by tanh, or by the error function, in JAX 0.4.30, or its complement."""
 
 from __future__ import annotations
 
 from math import isclose, pi, sqrt
 
-from multiprof.adapters.jax.patterns.net import Net, scalar_of
+from multiprof.adapters._common.patterns.net import Net, scalar_of
 from multiprof.ir import Layer, TensorSpec
 
 
 def merge_gelu(net: Net, i: int) -> bool:
     last = net.layers[i]
     assert last is not None
+    if last.op == "div":
+        return _halved(net, last)
     if "x1" not in last.inputs:
         return False
     a, b = last.inputs["x0"], last.inputs["x1"]
@@ -63,6 +65,21 @@ def _by_erf(net: Net, half: TensorSpec, other: TensorSpec, by: Layer) -> tuple[T
     if product is None or root is None or scaled is None or negative is None or negative.x.name != product.x.name:
         return None
     return product.x, [product, root, scaled, negative]
+
+
+def _halved(net: Net, last: Layer) -> bool:
+    """x·(erf(x/√2) + 1)/2"""
+    product = None if scalar_of(last) != 2 else net.made(last.x, last, "mul")
+    if product is None or "x1" not in product.inputs:
+        return False
+    x, other = product.inputs["x0"], product.inputs["x1"]
+    raised = _step(net, other, last, "add", 1.0)
+    root = None if raised is None else net.made(raised.x, last, "erf")
+    scaled = None if root is None else _step(net, root.x, last, "div", sqrt(2))
+    if raised is None or root is None or scaled is None or scaled.x.name != x.name:
+        return False
+    net.replace(last, [product, raised, root, scaled], "gelu", {"x": x}, {"approximate": "none"})
+    return True
 
 
 __all__ = ["merge_gelu"]

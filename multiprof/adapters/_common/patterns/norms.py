@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from multiprof.adapters.jax.patterns.net import Net, scalar_of
+from multiprof.adapters._common.patterns.net import Net, scalar_of
 from multiprof.ir import Layer, TensorSpec
 
 

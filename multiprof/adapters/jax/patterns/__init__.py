@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
+from multiprof.adapters._common.patterns.gelu import merge_gelu
+from multiprof.adapters._common.patterns.net import Net
+from multiprof.adapters._common.patterns.norms import merge_norm
 from multiprof.adapters._common.writer import GraphWriter
 from multiprof.adapters.jax.patterns.affine import merge_bias
-from multiprof.adapters.jax.patterns.gelu import merge_gelu
-from multiprof.adapters.jax.patterns.net import Net
-from multiprof.adapters.jax.patterns.norms import merge_norm
 from multiprof.adapters.jax.patterns.sums import merge_mean, merge_pool, merge_softmax
 from multiprof.adapters.jax.rules.window import WINDOW_SUM
 from multiprof.ir import VIEW, Layer, TensorSpec
 
 # Last op of a pattern -> what may be merged there, tried in this order.
 _PATTERNS: dict[str, tuple[Callable[[Net, int], bool], ...]] = {
-    "div": (merge_mean, merge_pool, merge_softmax),
+    "div": (merge_mean, merge_pool, merge_softmax, merge_gelu),
     "mul": (merge_norm, merge_gelu),
     "add": (merge_bias, merge_norm),
 }

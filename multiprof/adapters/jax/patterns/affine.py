@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from multiprof.adapters.jax.patterns.net import Net
+from multiprof.adapters._common.patterns.net import Net
 from multiprof.ir import Layer, TensorSpec
 
 _HOSTS = ("conv", "conv_transpose", "linear")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, prod
 
-from multiprof.adapters.jax.patterns.net import Net, scalar_of
+from multiprof.adapters._common.patterns.net import Net, scalar_of
 from multiprof.adapters.jax.rules.window import WINDOW_SUM
 from multiprof.ir import Layer, TensorSpec
 
