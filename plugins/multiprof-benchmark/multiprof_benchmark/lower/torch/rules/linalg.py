@@ -1,0 +1,86 @@
+"""Linear algebra and spectra."""
+
+from __future__ import annotations
+
+import torch
+from multiprof import Layer
+
+from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
+from multiprof_benchmark.lower.torch.table import shape as shape_of
+
+
+@rule("cholesky", "det", "inverse")
+def matrix(layer: Layer, context: Context) -> Kernel:
+    """On x·xᵀ + I, which has a root and an inverse whatever x is: as many operations, and one product more."""
+    function = {"cholesky": torch.linalg.cholesky, "det": torch.linalg.det, "inverse": torch.linalg.inv}[layer.op]
+    upper = bool(layer.attrs.get("upper"))
+    y = shape_of(layer.y)
+
+    def run(x: Tensor) -> Tensor:
+        safe = x @ x.transpose(-1, -2) + torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+        made: Tensor = function(safe)
+        return (made.transpose(-1, -2) if upper else made).reshape(y)
+
+    return Kernel(run, notes=("on x·xᵀ + I",))
+
+
+@rule("solve")
+def solve(layer: Layer, context: Context) -> Kernel:
+    a, y = layer.attrs, shape_of(layer.y)
+    upper, left = bool(a.get("upper")), a.get("left", True) is not False
+    if a.get("triangular"):
+        flip = bool(a.get("transposed"))
+
+        def triangular(a: Tensor, b: Tensor) -> Tensor:
+            made = torch.linalg.solve_triangular(
+                (a.transpose(-1, -2) if flip else a), b, upper=upper != flip, left=left
+            )
+            return made.reshape(y)
+
+        return Kernel(triangular)
+    return Kernel(lambda a, b: torch.linalg.solve(a, b, left=left).reshape(y))
+
+
+@rule("fft")
+def fft(layer: Layer, context: Context) -> Kernel:
+    """Complex tensors, or real ones whose last dimension holds one or two parts."""
+    a, x, y = layer.attrs, shape_of(layer.x), shape_of(layer.y)
+    axis, n, inverse, half = int(a["axis"]), int(a["n"]), bool(a.get("inverse")), bool(a.get("onesided"))
+    kind = context.type_of(layer.y)
+    parts = "complex" not in layer.x.dtype and x[-1] in (1, 2) and axis < len(x) - 1 and len(y) == len(x)
+
+    def run(t: Tensor) -> Tensor:
+        if parts:
+            t = torch.view_as_complex(t.contiguous()) if t.shape[-1] == 2 else t.squeeze(-1)
+        if half:
+            made = torch.fft.irfft(t, n, axis) if inverse else torch.fft.rfft(t.real if t.is_complex() else t, n, axis)
+        else:
+            made = torch.fft.ifft(t, n, axis) if inverse else torch.fft.fft(t, n, axis)
+        if not kind.is_complex and made.is_complex():
+            made = torch.view_as_real(made)
+        elif parts and not made.is_complex():
+            made = made.unsqueeze(-1)
+        return made.to(kind).reshape(y)
+
+    return Kernel(lambda x: run(x))
+
+
+@rule("stft")
+def stft(layer: Layer, context: Context) -> Kernel:
+    """Frames, each times the window, each transformed."""
+    a, x, y = layer.attrs, shape_of(layer.x), shape_of(layer.y)
+    length, step = int(a["frame_length"]), int(a.get("frame_step") or a["frame_length"])
+    half = a.get("onesided", True) is not False
+    kind = context.type_of(layer.y)
+    flat = x[-1] == 1 and len(x) == 3
+    if "complex" in layer.x.dtype:
+        raise NotLoweredError("frames of complex numbers")
+
+    def run(x: Tensor, window: Tensor | None = None) -> Tensor:
+        frames = (x.squeeze(-1) if flat else x).unfold(-1, length, step)
+        if window is not None:
+            frames = frames * window
+        made = torch.fft.rfft(frames) if half else torch.fft.fft(frames)
+        return (made if kind.is_complex else torch.view_as_real(made)).to(kind).reshape(y)
+
+    return Kernel(run)

@@ -1,0 +1,77 @@
+"""Runs a job in a worker process with a wall-clock cap, and turns whatever happens into a result or one line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from multiprof import MultiprofError
+from multiprof_benchmark.runners.base import thread_variables
+from multiprof_benchmark.subject import RESULT, Job
+
+LOG = "log.txt"
+GRACE = 60.0  # seconds beyond a measurement's own cap: starting, loading, timing the layers
+
+
+class WorkerError(MultiprofError):
+    """A measurement that could not be made; the others go on."""
+
+
+def run(job: Job, folder: Path, cap: float | None = None) -> dict[str, Any]:
+    """The result of a job made in ``folder``; `WorkerError` in one line when there is none.
+
+    ``cap`` is in seconds; unless given, three times what the job's own rules allow, and a minute.
+    """
+    job.write(folder)
+    limit = 3 * job.options.rules.cap + GRACE if cap is None else cap
+    command = [sys.executable, "-m", "multiprof_benchmark.worker", str(folder)]
+    variables = {**os.environ, **thread_variables(job.options.threads)}
+    with (folder / LOG).open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables, start_new_session=True
+        )
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise WorkerError(f"took longer than {limit:.0f} s and was stopped") from None
+        finally:
+            _stop(process)
+    path = folder / RESULT
+    if not path.is_file():
+        raise WorkerError(_ended(code, folder / LOG))
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "error" in result:
+        raise WorkerError(str(result["error"]))
+    return result
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the worker and whatever it started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _ended(code: int, log: Path) -> str:
+    """Why a worker ended without a result: the signal that killed it, or the last line it wrote."""
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = ": perhaps for want of memory" if name == "SIGKILL" else ""
+        return f"the worker process was killed by {name}{hint}"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
+    return f"the worker process ended with code {code}: {lines[-1][-300:] or 'it wrote nothing'}"
+
+
+__all__ = ["WorkerError", "run"]

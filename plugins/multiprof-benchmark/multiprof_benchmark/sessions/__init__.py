@@ -1,0 +1,1 @@
+"""One module per runtime, imported in the worker alone: each loads a model and runs it."""

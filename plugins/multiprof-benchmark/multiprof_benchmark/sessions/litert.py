@@ -1,0 +1,60 @@
+"""LiteRT's interpreter on a .tflite file, with XNNPACK, as it deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from multiprof import InputsError
+
+from multiprof_benchmark import environment
+from multiprof_benchmark.runners.base import Facts, Part
+from multiprof_benchmark.subject import Options, Subject
+
+
+class LiteRTSession:
+    """A flatbuffer, loaded with so many threads; its inputs are random, in the range of their types."""
+
+    def __init__(self, subject: Subject, options: Options, path: str = "") -> None:
+        self.subject = subject
+        self.options = options
+        self.path = path or subject.model
+        self.interpreter = Interpreter(self.path, num_threads=options.threads)
+        shapes = [tuple(spec.shape) for spec in subject.report.graph.inputs]
+        details = self.interpreter.get_input_details()
+        if len(details) == len(shapes):
+            for detail, shape in zip(details, shapes, strict=True):
+                if tuple(detail["shape"]) != shape:
+                    self.interpreter.resize_tensor_input(detail["index"], shape)
+        self.interpreter.allocate_tensors()
+        source = np.random.default_rng(0)
+        for detail in self.interpreter.get_input_details():
+            self.interpreter.set_tensor(detail["index"], _values(detail, source))
+
+    def run(self) -> object:
+        return self.interpreter.invoke()
+
+    def per_layer(self, options: Options) -> Iterable[Part]:
+        return []
+
+    def facts(self) -> Facts:
+        found = {"delegate": "XNNPACK", **environment.versions("ai-edge-litert", "numpy")}
+        return Facts("cpu", self.options.threads, found)
+
+
+def _values(detail: dict[str, object], source: np.random.Generator) -> object:
+    """Random numbers for an input: normal ones, or small whole numbers, which are in range as indices too."""
+    dtype = np.dtype(detail["dtype"])  # type: ignore[call-overload]  # a numpy type
+    shape = tuple(detail["shape"])  # type: ignore[arg-type]  # an array of integers
+    if dtype.kind == "f":
+        return source.normal(size=shape).astype(dtype)
+    if dtype.kind == "b":
+        return np.ones(shape, dtype)
+    if dtype.kind in "iu":
+        low, high = (-127, 128) if dtype == np.int8 else (0, 256) if dtype == np.uint8 else (0, 2)
+        return source.integers(low, high, shape).astype(dtype)
+    raise InputsError(f"the input {detail['name']} is of {dtype}, for which no values can be drawn")
+
+
+__all__ = ["LiteRTSession"]
