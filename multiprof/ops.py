@@ -171,7 +171,9 @@ _TABLE: tuple[Op, ...] = (
     Op("cholesky", "linear_algebra", "L with L·Lᵀ = x", ("x",), ("y",), {"upper": "bool"}),
     Op("det", "linear_algebra", "determinant", ("x",), ("y",)),
     Op("inverse", "linear_algebra", "inverse of a matrix", ("x",), ("y",)),
-    Op("solve", "linear_algebra", "x with a·x = b", ("a", "b"), ("y",), {"triangular": "bool: a is", "upper": "bool", "transposed": "bool", "left": "bool: x·a = b where it is not"}),
+    Op("lu", "linear_algebra", "L and U in one matrix, with L·U = x but for the order of the rows", ("x",), ("y", "pivots?", "permutation?")),
+    Op("solve", "linear_algebra", "x with a·x = b", ("a", "b"), ("y",), {
+        "triangular": "bool: a is", "upper": "bool", "transposed": "bool", "left": "bool: x·a = b where it is not", "unit": "bool: a is triangular with ones on its diagonal"}),
     # resizing and layout
     Op("resize", "resize", "interpolation to another size", ("x",), ("y",), {
         "mode": "required: nearest, nearest-exact, linear, bilinear, trilinear, bicubic, area", "scale": "tuple", "align_corners": "bool", "antialias": "bool", "data_format": "order of x and y"}),
@@ -251,7 +253,8 @@ _BINARY = {
 }
 _REDUCTIONS = {
     "sum": "sum", "mean": "mean", "max": "maximum", "min": "minimum", "prod": "product", "argmax": "position of the maximum", "argmin": "position of the minimum",
-    "any": "any set", "all": "all set", "logsumexp": "log of the sum of eˣ", "cumsum": "running sum", "cumprod": "running product", "count_nonzero": "how many are not 0",
+    "any": "any set", "all": "all set", "logsumexp": "log of the sum of eˣ", "cumsum": "running sum", "cumprod": "running product", "cummax": "running maximum",
+    "cummin": "running minimum", "logcumsumexp": "running log of the sum of eˣ", "count_nonzero": "how many are not 0",
 }
 
 

@@ -118,6 +118,16 @@ def _running(op: str, primitive: str) -> Formula:
     return Formula((op,), price, f"reduce: |x| − M {primitive}", _running_symbols, details=details)
 
 
+@formula("logcumsumexp", symbols=_running_symbols)
+def logcumsumexp(layer: Layer) -> Cost:
+    """reduce: 2·(|x| − M) cmps, 2·(|x| − M) adds, 2·(|x| − M) exps
+
+    M = |x|/n lines of n elements; n − 1 times log(eᵃ + eᵇ) = max(a, b) + log1p(e^(min(a, b) − max(a, b))).
+    """
+    joins = 2 * (layer.x.numel - _lines(layer))
+    return Cost({"reduce": Counts(cmps=joins, adds=joins, exps=joins)})
+
+
 @formula("fold", symbols=input_and_output, source="ATen's col2im")
 def fold(layer: Layer) -> Cost:
     """sum: |x| adds
@@ -141,5 +151,8 @@ FORMULAS = (
     count_nonzero,
     _running("cumsum", "adds"),
     _running("cumprod", "muls"),
+    _running("cummax", "cmps"),
+    _running("cummin", "cmps"),
+    logcumsumexp,
     fold,
 )

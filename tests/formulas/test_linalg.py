@@ -77,11 +77,11 @@ def swap_largest(tally: Tally, a: Matrix, k: int) -> bool:
 
 def eliminate(tally: Tally, a: Matrix) -> int:
     """LU in place; the sign of the permutation."""
-    n, sign = len(a), 1
-    for k in range(n):
+    n, sign = len(a[0]), 1
+    for k in range(min(len(a), n)):
         sign *= -1 if swap_largest(tally, a, k) else 1
         with tally.term("factor"):
-            for i in range(k + 1, n):
+            for i in range(k + 1, len(a)):
                 a[i][k] = a[i][k] / a[k][k]
                 for j in range(k + 1, n):
                     a[i][j] = a[i][j] - a[i][k] * a[k][j]
@@ -95,6 +95,20 @@ def determinant(a: list[list[float]]) -> float:
     return math.fsum(
         (-1) ** j * a[0][j] * determinant([row[:j] + row[j + 1 :] for row in a[1:]]) for j in range(len(a))
     )
+
+
+@given(SIZES, SIZES, st.integers(1, 2))
+def test_lu(make: Make, agree: Agree, m: int, n: int, count: int) -> None:
+    tally = Tally()
+    for _ in range(count):
+        a = matrix(tally, m, n)
+        rows, before = list(a), numbers(a)
+        eliminate(tally, a)
+        order = [next(i for i, row in enumerate(rows) if row is moved) for moved in a]
+        lower = [[1.0 if i == k else a[i][k].value if k < i else 0.0 for k in range(min(m, n))] for i in range(m)]
+        upper = [[a[k][j].value if j >= k else 0.0 for j in range(n)] for k in range(min(m, n))]
+        assert close(product(lower, upper), [before[i] for i in order])
+    agree(TABLE["lu"], make("lu", {"x": (count, m, n)}, {"y": (count, m, n)}), tally)
 
 
 @given(SIZES)
@@ -142,12 +156,13 @@ def test_inverse(make: Make, agree: Agree, n: int) -> None:
     agree(TABLE["inverse"], make("inverse", {"x": (1, n, n)}, {"y": (1, n, n)}), tally)
 
 
-@given(SIZES, st.integers(1, 3), st.booleans())
-def test_solve(make: Make, agree: Agree, n: int, columns: int, triangular: bool) -> None:
+@given(SIZES, st.integers(1, 3), st.booleans(), st.booleans())
+def test_solve(make: Make, agree: Agree, n: int, columns: int, triangular: bool, unit: bool) -> None:
+    unit = unit and triangular
     tally = Tally()
     a, b = matrix(tally, n, n), matrix(tally, n, columns)
     for i in range(n):
-        a[i][i] = tally.scalar(a[i][i].value + 2.0)
+        a[i][i] = tally.scalar(1.0 if unit else a[i][i].value + 2.0)
         for j in range(i) if triangular else ():
             a[i][j] = tally.scalar()
     before, wanted = numbers(a), numbers(b)
@@ -164,24 +179,24 @@ def test_solve(make: Make, agree: Agree, n: int, columns: int, triangular: bool)
         for i in reversed(range(n)):
             for k in range(i + 1, n):
                 b[i] = [x - a[i][k] * y for x, y in zip(b[i], b[k], strict=True)]
-            b[i] = [x / a[i][i] for x in b[i]]
+            b[i] = b[i] if unit else [x / a[i][i] for x in b[i]]
     assert close(product(before, numbers(b)), wanted)
     shapes = {"a": (1, n, n), "b": (1, n, columns)}
-    agree(TABLE["solve"], make("solve", shapes, {"y": (1, n, columns)}, triangular=triangular), tally)
+    agree(TABLE["solve"], make("solve", shapes, {"y": (1, n, columns)}, triangular=triangular, unit=unit), tally)
 
 
 def test_leading_order(make: Make) -> None:
     """A third, two thirds, two and two thirds plus two times n³, as textbooks say."""
     n = 3000
     shapes = {"x": (n, n), "a": (n, n), "b": (n, n)}
-    expected = {"cholesky": 1 / 3, "det": 2 / 3, "inverse": 2, "solve": 2 / 3 + 2}
+    expected = {"cholesky": 1 / 3, "det": 2 / 3, "lu": 2 / 3, "inverse": 2, "solve": 2 / 3 + 2}
     for op, factor in expected.items():
         layer = make(op, shapes, {"y": (n, n)})
         assert TABLE[op].price(layer).flops == pytest.approx(factor * n**3, rel=0.01)
 
 
 def test_empty_and_unknown(make: Make) -> None:
-    for op in ("cholesky", "det", "inverse"):
+    for op in ("cholesky", "det", "inverse", "lu"):
         assert not TABLE[op].price(make(op, {"x": (0, 4, 4)}, {"y": (0, 4, 4)})).counts
         assert TABLE[op].price(make(op, {"x": (0, 0)}, {"y": (0, 0)})).counts == Cost().counts
         with pytest.raises(UnknownDimensionError):

@@ -172,7 +172,9 @@ SAMPLES: dict[str, list[Layer]] = {
     "solve": [
         layer("solve", {"a": (2, 5, 5), "b": (2, 5, 3)}, (2, 5, 3), triangular=triangular)
         for triangular in (False, True)
-    ],
+    ]
+    + [layer("solve", {"a": (2, 5, 5), "b": (2, 5, 3)}, (2, 5, 3), triangular=True, unit=True)],
+    "lu": [layer("lu", {"x": (2, *size)}, (2, *size)) for size in ((5, 5), (6, 4), (4, 6))],
 }
 
 
@@ -187,7 +189,7 @@ def samples(op: str) -> list[Layer]:
     if entry.family in ("activation", "elementwise"):
         return [layer(op, inputs, X)]
     if entry.family == "reduction":
-        running = op in ("cumsum", "cumprod")
+        running = op in ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
         return [layer(op, inputs, X if running else (2, 3, 4), axis=(3,))]
     pytest.fail(f"{op} has no sample layer in SAMPLES")
 

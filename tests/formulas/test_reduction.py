@@ -95,7 +95,7 @@ REDUCTIONS: dict[str, Callable[[Sequence[Counted]], object]] = {
 
 
 def test_every_reduction_is_written_out_here() -> None:
-    own = {"variance", "std", "norm", "cumsum", "cumprod", "fold"}
+    own = {"variance", "std", "norm", *RUNNING, "fold"}
     assert {*REDUCTIONS, *own} == {op.name for op in OPS.values() if op.family == "reduction"} == set(TABLE)
 
 
@@ -185,7 +185,23 @@ def test_norm(make: Make, agree: Agree, case: Reduced, order: float | None) -> N
     agree(TABLE["norm"], layer_of(make, "norm", case, **({} if order is None else {"ord": order})), tally)
 
 
-@pytest.mark.parametrize("op", ["cumsum", "cumprod"])
+def log_add(a: Counted, b: Counted) -> Counted:
+    high = a if a > b else b
+    low = b if high is a else a
+    a.tally.count("cmps")  # the minimum is a comparison of its own
+    return high + exp(low - high).transcendental(math.log1p)
+
+
+RUNNING: dict[str, Callable[[Counted, Counted], Counted]] = {
+    "cumsum": lambda a, b: a + b,
+    "cumprod": lambda a, b: a * b,
+    "cummax": lambda a, b: a if a > b else b,
+    "cummin": lambda a, b: a if a < b else b,
+    "logcumsumexp": log_add,
+}
+
+
+@pytest.mark.parametrize("op", RUNNING)
 @given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), data=st.data())
 def test_running_sums_and_products(make: Make, agree: Agree, op: str, shape: list[int], data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, len(shape) - 1))
@@ -195,7 +211,9 @@ def test_running_sums_and_products(make: Make, agree: Agree, op: str, shape: lis
         for line in groups(tally.array(case.shape), case):
             running = line[0]
             for item in line[1:]:
-                running = running + item if op == "cumsum" else running * item
+                running = RUNNING[op](running, item)
+            if op == "logcumsumexp":
+                assert running.value == pytest.approx(math.log(math.fsum(math.exp(item.value) for item in line)))
     layer = make(op, {"x": case.shape}, {"y": case.shape}, axis=(axis,))
     agree(TABLE[op], layer, tally)
 

@@ -163,6 +163,36 @@ def test_a_program_on_every_device_of_a_mesh(analyze: Any) -> None:
     assert report.unsupported() == {}
 
 
+def test_collectives_between_several_devices(analyze: Any) -> None:
+    """What only moves elements is read; who adds what in a sum over devices is theirs to choose."""
+    mesh = jax.sharding.AbstractMesh((4,), ("data",))
+    spec = jax.sharding.PartitionSpec("data")
+    ring = [(0, 1), (1, 2), (2, 3), (3, 0)]
+
+    def step(x: Any) -> Any:
+        moved = lax.all_to_all(lax.ppermute(x, "data", ring), "data", 0, 1, tiled=True)
+        return lax.all_gather(x, "data", axis=1, tiled=True), lax.all_gather(x, "data"), moved
+
+    report = analyze(jax.shard_map(step, mesh=mesh, in_specs=(spec,), out_specs=spec), (16, 3))
+    assert report.unsupported() == {}
+    assert report.flops == 0
+    made = {layer.op: layer.y.shape for layer in report.graph.layers if layer.region and layer.op != "slice"}
+    assert made == {"concat": (4, 12), "stack": (4, 4, 3), "copy": (1, 12)}
+    total = jax.shard_map(
+        lambda x: lax.psum(x, "data"), mesh=mesh, in_specs=(spec,), out_specs=jax.sharding.PartitionSpec()
+    )
+    assert len(analyze(total, (16, 3)).unsupported()) == 1
+
+
+def test_collectives_of_vmap_are_reductions(analyze: Any) -> None:
+    def model(x: Any) -> Any:
+        return lax.psum(x, "i"), lax.pmax(x, "i"), lax.pmean(x, "i")
+
+    report = analyze(jax.vmap(model, axis_name="i"), (4, 3))
+    assert report.unsupported() == {}
+    assert report.flops == 3 * 3 + 3 * 3 + (3 * 3 + 3)
+
+
 def test_shards_of_several_devices(analyze: Any) -> None:
     """Four devices, of which none need exist: each has a quarter of the rows."""
     mesh = jax.sharding.AbstractMesh((4,), ("data",))

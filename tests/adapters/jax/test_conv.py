@@ -147,6 +147,47 @@ def test_the_textbook_deconvolution(analyze: Any) -> None:
     assert report.macs == 8 * 64 * 16 * 4 == 32_768
 
 
+@pytest.mark.parametrize(
+    ("padding", "around"), [("VALID", 2), ("SAME", 1), ([(2, 2), (2, 2)], 2), ([(0, 0), (1, 1)], 0)]
+)
+def test_deconvolutions_of_stride_one(analyze: Any, padding: Any, around: int) -> None:
+    """No input is dilated, so it is written as a convolution; every input element meets the 9 taps of 4 filters."""
+    x, w = struct(1, 5, 6, 8), struct(3, 3, 8, 4)
+
+    def model(x: Any, w: Any) -> Any:
+        return lax.conv_transpose(x, w, (1, 1), padding)
+
+    report = analyze(model, [x, w])
+    (layer,) = report.graph.layers
+    assert layer.op == "conv_transpose"
+    assert report.macs == 5 * 6 * 8 * 9 * 4
+    # (in − 1)·stride − padding + kernel − 1 + 1
+    cropped = [sum(pair) for pair in layer.attrs["padding"]]
+    assert layer.y.shape == (1, 5 + 2 - cropped[0], 6 + 2 - cropped[1], 4)
+    assert layer.attrs["padding"][0] == (2 - around, 2 - around)
+    assert analyze(jax.jit(model), [x, w]).macs == report.macs
+    assert analyze(jax.vmap(model, (0, None)), [(3, 1, 5, 6, 8), w]).macs == 3 * report.macs
+    # the same equation, written as a convolution, is one: output elements times 9 taps of 8 channels
+    pads = [(around, around), (1, 1) if padding == [(0, 0), (1, 1)] else (around, around)]
+    plain = analyze(
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")), [x, w]
+    )
+    (layer,) = plain.graph.layers
+    assert (layer.op, plain.macs) == ("conv", layer.y.numel * 9 * 8)
+
+
+def test_gradients_of_a_deconvolution_of_stride_one(analyze: Any) -> None:
+    """That with respect to the input is a convolution over the output's gradient: as many products."""
+
+    def loss(x: Any, w: Any) -> Any:
+        return lax.conv_transpose(x, w, (1, 1), "VALID").sum()
+
+    report = analyze(jax.grad(loss), [struct(1, 5, 6, 8), struct(3, 3, 8, 4)])
+    (layer,) = [layer for layer in report.graph.layers if layer.op.startswith("conv")]
+    assert layer.op == "conv"
+    assert report.macs == 5 * 6 * 8 * 9 * 4
+
+
 def test_batch_groups_as_in_the_gradient_of_a_grouped_convolution(analyze: Any) -> None:
     def model(x: Any, w: Any) -> Any:
         return lax.conv_general_dilated(x, w, (1, 1), "VALID", batch_group_count=2)

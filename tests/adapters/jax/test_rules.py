@@ -52,6 +52,9 @@ UNARY: dict[str, tuple[Any, list[str], int]] = {
     "argmax": (lambda x: jnp.argmax(x, 1), ["argmax"], 3 * 3),
     "cumsum": (lambda x: jnp.cumsum(x, 1), ["cumsum"], 3 * 3),
     "cumprod": (lambda x: lax.cumprod(x, 0, reverse=True), ["cumprod"], 2 * 4),
+    "cummax": (lambda x: lax.cummax(x, 1), ["cummax"], 3 * 3),
+    "cummin": (lambda x: lax.cummin(x, 0), ["cummin"], 2 * 4),
+    "cumlogsumexp": (lambda x: lax.cumlogsumexp(x, 1), ["logcumsumexp"], 3 * 3 * 6),
     "reduction by a function": (lambda x: lax.reduce(x, 0.0, lambda a, b: a + b, (0,)), ["sum"], 2 * 4),
     "reshape": (lambda x: x.reshape(2, 6), ["reshape"], 0),
     "transpose": (lambda x: x.T, ["transpose"], 0),
@@ -258,4 +261,25 @@ def test_linear_algebra(analyze: Any) -> None:
     assert (layer.op, layer.attrs["triangular"], layer.attrs["upper"]) == ("solve", True, False)
     factor = analyze(lambda a: lax.linalg.cholesky(a, symmetrize_input=False), (4, 4))
     assert "cholesky" in [layer.op for layer in factor.graph.layers]
+    factors = analyze(lax.linalg.lu, (2, 6, 4))
+    (layer,) = factors.graph.layers
+    assert [spec.shape for spec in layer.outputs.values()] == [(2, 6, 4), (2, 4), (2, 6)]
+    # column k of 4: 6 − k sizes and as many comparisons but one, a quotient for every row below, and its 3 − k products
+    columns = [(6 - k, 3 - k) for k in range(4)]
+    assert factors.flops == 2 * sum(2 * rows - 1 + (rows - 1) + 2 * (rows - 1) * right for rows, right in columns)
+
+
+def test_equations_by_elimination(analyze: Any) -> None:
+    """n = 5: the factors, then forward (no divisions: L has ones on its diagonal), backward; 3 columns."""
+    report = analyze(jnp.linalg.solve, [(5, 5), (5, 3)])
+    assert report.unsupported() == {}
+    factors = sum(2 * rows - 1 + (rows - 1) + 2 * (rows - 1) ** 2 for rows in range(2, 6))
+    assert report.flops == factors + 3 * 2 * (5 * 4) + 3 * 5
+    forward, backward = [layer for layer in report.graph.layers if layer.op == "solve"]
+    assert (forward.attrs["unit"], backward.attrs["unit"]) == (True, False)
+
+
+def test_decompositions_by_iteration_have_no_count(analyze: Any) -> None:
+    for function, name in ((jnp.linalg.svd, "jax.svd"), (jnp.linalg.eig, "jax.eig"), (jnp.linalg.qr, "jax.qr")):
+        assert list(analyze(function, (4, 4)).unsupported()) == [name]
     assert list(analyze(jnp.linalg.eigh, (4, 4)).unsupported()) == ["jax.eigh"]

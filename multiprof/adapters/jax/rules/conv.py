@@ -3,10 +3,16 @@
 A convolution whose input is dilated (``lhs_dilation`` above 1) is a transposed convolution: the zeros between the
 elements of its input are products that nobody computes, so every input element meets the filters once. Where the
 window has strides as well, which no named layer has, the zeros are written as a `pad` and all products are counted.
+
+``lax.conv_transpose`` of stride 1, and so Flax's ``ConvTranspose``, dilates nothing: the equation is that of a
+convolution with more padding, and says nowhere that it was written as a transposed one. Only the traceback that JAX
+keeps with every equation does, so it is asked. Where an equation has lost it, it is read as it stands, a
+convolution, and products with the padding count.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from multiprof.adapters.jax.table import rule
@@ -47,7 +53,7 @@ def conv_general_dilated(w: Walker, eqn: Any, values: list[Value]) -> Any:
     if rank in _SPATIAL:
         attrs["data_format"] = data_format(numbers.lhs_spec, rank)
     y = w.like(eqn.outvars[0])
-    if all(n == 1 for n in spread) or rank == 0:
+    if rank == 0 or (all(n == 1 for n in spread) and not _written_as_transposed(eqn)):
         w.emit("conv", {"x": x, "weight": weight}, {"y": y}, attrs)
     elif all(n == 1 for n in stride) and batch_groups == 1:
         attrs["stride"] = spread
@@ -62,6 +68,18 @@ def conv_general_dilated(w: Walker, eqn: Any, values: list[Value]) -> Any:
         w.emit("pad", {"x": x}, {"y": wide}, {"padding": ((0, 0),) * x.rank, "mode": "constant", "value": 0})
         w.emit("conv", {"x": wide, "weight": weight}, {"y": y}, attrs)
     return [y]
+
+
+def _written_as_transposed(eqn: Any) -> bool:
+    """Whether JAX's own ``conv_transpose`` made the equation, which a gradient marks as none of its making."""
+    if "transpose(" in str(eqn.source_info.name_stack):
+        return False
+    frames = getattr(eqn.source_info.traceback, "frames", ())
+    return any(
+        (called.function_name, caller.function_name) == ("conv_general_dilated", "conv_transpose")
+        and called.file_name == caller.file_name
+        for called, caller in pairwise(frames)
+    )
 
 
 def _cropping(kernel: tuple[Any, ...], dilation: tuple[int, ...], padding: Any) -> dict[str, Any]:

@@ -45,6 +45,15 @@ def cholesky(w: Walker, eqn: Any, values: list[Value]) -> Any:
     return w.unary("cholesky", eqn, values[0])
 
 
+@rule("lu")
+def lu(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """Both factors in one matrix, which rows changed places, and the order that they are in then."""
+    roles = ("y", "pivots", "permutation")
+    outputs = dict(zip(roles, w.results(eqn), strict=True))
+    w.emit("lu", {"x": values[0]}, outputs)
+    return list(outputs.values())
+
+
 @rule("triangular_solve")
 def triangular_solve(w: Walker, eqn: Any, values: list[Value]) -> Any:
     y = w.like(eqn.outvars[0])
@@ -54,6 +63,7 @@ def triangular_solve(w: Walker, eqn: Any, values: list[Value]) -> Any:
         "upper": not p["lower"],
         "transposed": bool(p["transpose_a"]),
         "left": bool(p["left_side"]),
+        "unit": bool(p["unit_diagonal"]),
     }
     w.emit("solve", {"a": values[0], "b": values[1]}, {"y": y}, attrs)
     return [y]

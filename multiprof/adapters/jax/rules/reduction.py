@@ -47,24 +47,60 @@ def joining(closed: Any) -> str | None:
     return _JOINS.get(jaxpr.eqns[0].primitive.name)
 
 
-@rule("cumsum", "cumprod")
+_RUNNING = {
+    "cumsum": "cumsum",
+    "cumprod": "cumprod",
+    "cummax": "cummax",
+    "cummin": "cummin",
+    "cumlogsumexp": "logcumsumexp",
+}
+
+
+@rule(*_RUNNING)
 def running(w: Walker, eqn: Any, values: list[Value]) -> Any:
-    return w.unary(eqn.primitive.name, eqn, values[0], {"axis": (int(eqn.params["axis"]),)})
+    return w.unary(_RUNNING[eqn.primitive.name], eqn, values[0], {"axis": (int(eqn.params["axis"]),)})
 
 
-@rule(
-    "reduce_precision_sum",
-    "psum",
-    "psum_invariant",
-    "pmax",
-    "pmin",
-    "all_gather",
-    "all_gather_invariant",
-    "all_to_all",
-    "ppermute",
-)
-def collective(w: Walker, eqn: Any, values: list[Value]) -> Any:
-    """Between devices: nothing on a single one; between several it has no formula."""
-    sizes = eqn.params.get("axis_size", w.axis_size(eqn.params.get("axes", eqn.params.get("axis_name", ()))))
-    same = [v.aval.shape for v in eqn.outvars] == [v.aval.shape for v in eqn.invars]
-    return values if sizes == 1 and same else NotImplemented
+_OVER_DEVICES = {"psum": "sum", "psum_invariant": "sum", "pmax": "max", "pmin": "min"}
+
+
+@rule(*_OVER_DEVICES, "reduce_scatter")
+def over_devices(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """Reductions over the devices of a mesh. `jax.vmap` of one is a reduction over the axis that it maps.
+
+    On a single device they do nothing. Over several it depends on the way the devices take who adds what, so these
+    stay foreign.
+    """
+    axes = eqn.params.get("axes", eqn.params.get("axis_name", ()))
+    if axes and isinstance(axes, tuple) and all(isinstance(axis, int) for axis in axes):
+        if eqn.params.get("axis_index_groups") is not None:
+            return NotImplemented
+        made = [w.like(variable) for variable in eqn.outvars]
+        for x, y in zip(values, made, strict=True):
+            attrs = {"axis": tuple(int(axis) for axis in axes), "keepdim": False}
+            w.emit(_OVER_DEVICES[eqn.primitive.name], {"x": x}, {"y": y}, attrs)
+        return made
+    return values if w.axis_size(axes) == 1 and _same(eqn) else NotImplemented
+
+
+@rule("ppermute", "all_to_all")
+def exchanged(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """Elements that change places between devices: every device gets as many as it gives away."""
+    return values if w.axis_size(eqn.params["axis_name"]) == 1 and _same(eqn) else w.unary("copy", eqn, values[0])
+
+
+def _same(eqn: Any) -> bool:
+    return all(y.aval.shape == x.aval.shape for x, y in zip(eqn.invars, eqn.outvars, strict=True))
+
+
+@rule("all_gather", "all_gather_invariant")
+def gathered(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """What the devices have, side by side on each of them: one shard stands for those of all."""
+    p = eqn.params
+    devices = int(p["axis_size"])
+    if devices == 1 and _same(eqn):
+        return values
+    y = w.like(eqn.outvars[0])
+    shards = {f"x{i}": values[0] for i in range(devices)}
+    w.emit("concat" if p["tiled"] else "stack", shards, {"y": y}, {"axis": int(p["all_gather_dimension"])})
+    return [y]
