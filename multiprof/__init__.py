@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from multiprof import testing
-    from multiprof.api import analyze, load, predict
+    from multiprof.api import analyze, benchmark, load, predict, runners
     from multiprof.cost import Cost, Counts, Formula, elementwise, formula, free
     from multiprof.device import Device, Energy
     from multiprof.errors import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. The imports above say the same to type checkers; a test holds the two together.
 _HOME = {
-    "api": ("analyze", "load", "predict"),
+    "api": ("analyze", "benchmark", "load", "predict", "runners"),
     "cost": ("Cost", "Counts", "Formula", "elementwise", "formula", "free"),
     "errors": (
         "FormulaClashError",
@@ -98,12 +98,14 @@ __all__ = [
     "UsageError",
     "__version__",
     "analyze",
+    "benchmark",
     "elementwise",
     "formula",
     "free",
     "hookimpl",
     "load",
     "predict",
+    "runners",
     "testing",
 ]
 

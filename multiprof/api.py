@@ -5,19 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiprof import __version__, devices, engine, passes
-from multiprof.adapters.matching import by_framework, find_adapter, load_reader, match_type
+from multiprof.adapters.matching import by_framework, find_adapter, is_installed, load_reader, match_type
 from multiprof.cost import Formula
 from multiprof.device import Device
-from multiprof.errors import ModelError, MultiprofError, UsageError
-from multiprof.extensions import Adapter
+from multiprof.errors import MissingDependencyError, ModelError, MultiprofError, UsageError
+from multiprof.extensions import Adapter, Runner
 from multiprof.inputs import Inputs, ReadOptions, as_inputs
 from multiprof.installed import installed_plugins
 from multiprof.ir import Graph
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 CAUSAL = ("full", "unmasked")
+BENCHMARK = "multiprof_benchmark"  # the module of the plugin that measures
 CALLER = "the caller"  # the provider of formulas given to analyze()
 
 
@@ -115,6 +117,23 @@ def predict(report: Report, *on: str | os.PathLike[str] | Device) -> Report:
     found = [device for given in on for device in _devices(given)]
     made = tuple(roofline(report.graph, report.layers, device) for device in found)
     return replace(report, predictions=(*report.predictions, *made))
+
+
+def runners() -> list[Runner]:
+    """Everything installed that can time a model, in no order that matters."""
+    return _supply().registry.runners()
+
+
+def benchmark(model: Any, inputs: Any = None, *, on: str | Sequence[str] = ("cpu",), **options: Any) -> Report:
+    """`analyze`, with times measured on the runtimes ``on`` joined to the report.
+
+    The plugin multiprof-benchmark does it, and its own ``benchmark`` says which ``options`` there are; without it
+    `MissingDependencyError` is raised.
+    """
+    if not is_installed(BENCHMARK):
+        raise MissingDependencyError("multiprof.benchmark needs a plugin: pip install multiprof-benchmark")
+    report: Report = import_module(BENCHMARK).benchmark(model, inputs, on=on, **options)
+    return report
 
 
 def _devices(given: str | os.PathLike[str] | Device) -> list[Device]:
@@ -283,4 +302,4 @@ def _file_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-__all__ = ["analyze", "load", "predict"]
+__all__ = ["analyze", "benchmark", "load", "predict", "runners"]

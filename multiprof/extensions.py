@@ -82,18 +82,23 @@ class Convention:
 
 
 class Runner(Protocol):
-    """A device or runtime that can time a model."""
+    """A device or runtime that can time a model. The plugin multiprof-benchmark drives it, and defines what it is given
+    as ``subject`` (the model as it travelled to a worker process, with its Graph) and as ``options``.
+    """
 
     name: str
 
     def available(self) -> str | None:
         """The reason why it cannot be used here, or ``None``."""
 
-    def prepare(self, model: Any, inputs: Inputs | None, options: Mapping[str, Any]) -> Any: ...
+    def prepare(self, subject: Any, options: Any, route: str) -> Any:
+        """Load the model by a route (native, converted, synthesised)."""
 
-    def run(self, prepared: Any) -> Any: ...
+    def run(self, prepared: Any) -> Any:
+        """Run it once, and return when the work is done."""
 
-    def per_layer(self, prepared: Any) -> Any: ...
+    def per_layer(self, prepared: Any, options: Any) -> Any:
+        """Times of single layers, from runs of their own."""
 
 
 __all__ = ["Adapter", "Command", "Convention", "Reader", "Reporter", "Runner", "Trace"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import multiprof
+from multiprof import MissingDependencyError, api
 
 MACS = 2 * 3 * 4 + 2 * 4 * 5
 PARAMS = (3 * 4 + 4) + (4 * 5 + 5)
@@ -240,3 +241,10 @@ def test_a_saved_report_comes_back(nets, tmp_path):
     report = multiprof.analyze(nets.net, (2, 3))
     report.save(tmp_path / "report.json")
     assert multiprof.load(tmp_path / "report.json") == report
+
+
+def test_measuring_takes_a_plugin(monkeypatch):
+    monkeypatch.setattr(api, "BENCHMARK", "no_such_plugin")
+    with pytest.raises(MissingDependencyError) as error:
+        multiprof.benchmark("model.onnx", on="cpu")
+    assert str(error.value) == "multiprof.benchmark needs a plugin: pip install multiprof-benchmark"

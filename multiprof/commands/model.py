@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multiprof.commands.console import say
 from multiprof.errors import UsageError
@@ -45,7 +45,7 @@ def analyze_from(args: argparse.Namespace) -> Report:
 
     Whatever the model prints goes to stderr, so that stdout holds the result alone.
     """
-    inputs, dims, trips = parse_inputs(args.input), _numbers("--dim", args.dim), _numbers("--trips", args.trips)
+    keywords = reading(args)
     from contextlib import redirect_stdout
     from time import perf_counter
 
@@ -56,16 +56,7 @@ def analyze_from(args: argparse.Namespace) -> Report:
     with progress(f"reading {clean(args.model)}", enabled=not args.quiet), redirect_stdout(sys.stderr):
         from multiprof.api import analyze
 
-        report = analyze(
-            args.model,
-            inputs,
-            framework=args.framework,
-            dims=dims,
-            trips=trips,
-            signature=args.signature,
-            causal="unmasked" if args.causal else "full",
-            trust=args.trust,
-        )
+        report = analyze(args.model, **keywords)
         if args.hash:
             report.model = {**report.model, "sha256": _sha256(args.model)}
     rung = report.graph.metadata.get("rung", "")
@@ -73,6 +64,19 @@ def analyze_from(args: argparse.Namespace) -> Report:
     taken = perf_counter() - start
     say(args, f"read {args.model} with {report.framework}{how}: {len(report.layers)} layers, {taken:.2f} s", level=1)
     return report
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `multiprof.analyze` that the command line asks for."""
+    return {
+        "inputs": parse_inputs(args.input),
+        "framework": args.framework,
+        "dims": _numbers("--dim", args.dim),
+        "trips": _numbers("--trips", args.trips),
+        "signature": args.signature,
+        "causal": "unmasked" if args.causal else "full",
+        "trust": args.trust,
+    }
 
 
 def _sha256(model: str) -> str:

@@ -32,6 +32,7 @@ REPORTERS: tuple[Reporter, ...] = (
     Reporter("csv", _renderer("csv"), (".csv",), ("sort", "top"), "one row per layer, for spreadsheets"),
     Reporter("md", _renderer("md"), (".md",), ("depth", "sort", "top"), "Markdown tables, for pull requests"),
     Reporter("roofline", _renderer("roofline"), (), ("top", "width", "ascii"), "what bounds each kernel on a --device"),
+    Reporter("latency", _renderer("latency"), (), ("top", "width", "ascii"), "what multiprof bench measured"),
 )
 
 

@@ -25,7 +25,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
 
 def test_the_hook_returns_the_reporters():
     assert multiprof_reporters() == REPORTERS
-    assert sorted(RENDER) == ["csv", "json", "md", "roofline", "table", "tree"]
+    assert sorted(RENDER) == ["csv", "json", "latency", "md", "roofline", "table", "tree"]
 
 
 @pytest.mark.parametrize("reporter", REPORTERS, ids=lambda r: r.name)

@@ -1,0 +1,94 @@
+"""Measured times: the same numbers as the measurements, the sum of the layers beside the whole, and nothing hidden."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from multiprof import Device, Measurement, Report, predict
+from multiprof.reporters.latency import render
+from multiprof.reporters.table import render as table
+
+STEM, HEAD = ("stem.conv", "stem.norm", "stem.act"), ("head",)
+SHARED = {"runner": "cpu", "route": "native", "device": "cpu", "threads": 2}
+
+
+@pytest.fixture
+def measured(whole: Report) -> Report:
+    """The net of 3456 + … macs, in 2 s, of which 1.5 in the stem, 0.25 in the head and 0.05 beside."""
+    phases, memory = {"load": 3.0, "first": 4.0, "warmup": 1.0}, {"rss": 2048}
+    return replace(
+        whole,
+        measurements=(
+            Measurement((2.0, 2.0, 2.1), phases=phases, memory=memory, **SHARED),
+            Measurement((1.5, 1.5), kind="group", subject=STEM, **SHARED),
+            Measurement((0.25, 0.25), kind="group", subject=HEAD, **SHARED),
+            Measurement((0.05, 0.05), kind="overhead", **SHARED),
+            Measurement((0.5, 1.0, 0.4), "tflite", precision="int8", environment={"notes": ("made up",)}),
+        ),
+    )
+
+
+def cells(text: str, first: str) -> list[str]:
+    line = next(line for line in text.split("\n") if line.startswith(first))
+    return re.split(r" {2,}", line.strip())
+
+
+def test_the_whole_model(measured):
+    text = render(measured, width=0, ascii=False)
+    macs = measured.macs
+    row = cells(text, "cpu  ")
+    # median and interquartile range of 2, 2 and 2.1; the first run; loading
+    assert row[:6] == ["cpu", "native", "cpu", "2", "2 s", "50 ms"]
+    assert row[6:10] == ["2 s", "3", "4 s", "3 s"]
+    assert row[10] == f"{macs / 2.0 / 1000:.2f} k"
+    assert row[11] == "2.00 KiB"
+
+
+def test_every_layer_and_what_is_left(measured):
+    text = render(measured, width=0, ascii=False)
+    # the folded norm is no work of its own; 3456 macs in 1.5 s
+    assert cells(text, "stem.conv") == ["stem.conv +2", "conv + relu", "3,456", "1.5 s", "0 ns", "75.0%", "2.30 k"]
+    assert cells(text, "head") == ["head", "linear", "100", "250 ms", "0 ns", "12.5%", ""][:6]
+    assert "Sum  1.75 s in layers, 87.5% of the 2 s of the whole model; 50 ms beside them" in text
+
+
+def test_the_slowest_first_where_asked(measured):
+    text = render(measured, top=1, width=0, ascii=False)
+    assert "stem.conv +2" in text
+    assert "\nhead " not in text
+    assert "… and 1 more" in text
+
+
+def test_a_time_that_moves_and_what_the_runner_says_are_notes(measured):
+    text = render(measured, width=0, ascii=False)
+    # of 0.4, 0.5 and 1.0 the quartiles are 0.45 and 0.75
+    assert "tflite (native), int8: unreliable: half of the runs differ by 60% of the median" in text
+    assert "tflite (native), int8: made up" in text
+    assert cells(text, "tflite")[3] == "500 ms !"
+
+
+def test_the_table_says_it_in_a_line(measured):
+    text = table(measured, width=0, ascii=False)
+    assert "Measured          2 s on cpu (native), 2 threads: median of 3 runs, IQR 50 ms\n" in text
+    assert "Measured          500 ms on tflite (native), int8: median of 3 runs, IQR 300 ms, unreliable\n" in text
+
+
+def test_predicted_beside_measured(measured):
+    device = Device("box", {"float32": 1000.0}, 100.0, "round numbers")
+    after = predict(measured, device)
+    stem = after.predictions[0].kernels[0]
+    assert stem.subject == STEM
+    assert cells(render(after, width=0, ascii=False), "stem.conv")[-1] == f"{stem.seconds:.3g} s"
+
+
+def test_a_larger_batch_does_more_work(whole):
+    # the net declares its batch of 2
+    report = replace(whole, measurements=(Measurement((1.0,), "cpu", batch=8),))
+    assert cells(render(report, width=0, ascii=False), "cpu")[-1] == f"{4 * report.macs / 1000:.1f} k"
+
+
+def test_nothing_measured(whole):
+    assert "Measured  nothing: multiprof bench MODEL measures" in render(whole, width=0, ascii=False)
