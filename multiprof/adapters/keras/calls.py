@@ -13,10 +13,11 @@ from threading import RLock, get_ident
 from typing import Any
 
 import keras
-from keras.src.layers.layer import Layer as KerasLayer
 
 from multiprof.adapters.keras.backends import in_scope
+from multiprof.adapters.keras.functions import Described
 from multiprof.adapters.keras.recurrent import Recurrent, described
+from multiprof.adapters.keras.standin import put_in_place
 
 _one_at_a_time = RLock()  # the methods put in place below are the whole process's
 
@@ -32,9 +33,10 @@ class Call:
 
 @dataclass(slots=True)
 class Calls:
-    """Every scope by its number, and the class of each module by its path."""
+    """Every scope and every call of a function by its number, and the class of each module by its path."""
 
     root: Any
+    functions: list[Described] = field(default_factory=list)
     known: list[Call] = field(default_factory=list)
     classes: dict[str, str] = field(default_factory=dict)
     stack: list[Any] = field(default_factory=list)
@@ -49,7 +51,8 @@ class Calls:
         if layer is self.root or (self.stack and self.stack[-1] is layer):
             return original(layer, *args, **kwargs)
         outer = self.paths[-1]
-        path = f"{outer}.{layer.name}" if outer else layer.name
+        name = layer.name.replace(".", "_")  # Keras 2 calls a function's layer tf.nn.relu
+        path = f"{outer}.{name}" if outer else name
         self.classes.setdefault(path, f"{type(layer).__module__}.{type(layer).__qualname__}")
         self.stack.append(layer)
         self.paths.append(path)
@@ -76,28 +79,29 @@ class Calls:
             states = kwargs["initial_state"]
             states = states if isinstance(states, (list, tuple)) else [states]
             operands |= dict(zip(("h0", "c0"), states, strict=False))
-        ops = keras.ops
-        dtype = layer.compute_dtype
+        results = self.stand_in(found, operands, mask, layer.compute_dtype, keras.ops)
+        hidden = results.get("hn", results["y"])
+        return hidden, results["y"], [hidden, results["cn"]] if "cn" in results else [hidden]
+
+    def stand_in(self, found: Recurrent, operands: dict[str, Any], mask: Any, dtype: Any, ops: Any) -> Any:
+        """The results by role, made of every operand and of nothing else, with the functions of ``ops``."""
         path = self.paths[-1]
 
-        def stand_in() -> Any:
+        def in_place() -> Any:
             total = None
             for role, tensor in operands.items():
                 part = self.open(Call(path, found, f"in {role}"), lambda t: ops.sum(ops.cast(t, dtype)), (tensor,))
                 total = part if total is None else total + part
             if mask is not None:
                 total = total + self.open(Call(path, found, "in mask"), lambda t: ops.sum(ops.cast(t, dtype)), (mask,))
-            results = {
+            return {
                 role: self.open(
                     Call(path, found, f"out {role}"), lambda s: ops.maximum(ops.broadcast_to(total, s), total), (s,)
                 )
                 for role, s in found.results.items()
             }
-            hidden = results.get("hn", results["y"])
-            states = [hidden, results["cn"]] if "cn" in results else [hidden]
-            return hidden, results["y"], states
 
-        return self.open(Call(path, found), stand_in)
+        return self.open(Call(path, found), in_place)
 
 
 def _stepwise(original: Callable[..., Any], layer: Any, kwargs: dict[str, Any]) -> Any:
@@ -112,14 +116,17 @@ def _stepwise(original: Callable[..., Any], layer: Any, kwargs: dict[str, Any]) 
 
 
 @contextmanager
-def recording(root: Any) -> Iterator[Calls]:
-    """Every call of a Keras layer in this thread is recorded until the end, when the classes are as they were."""
+def recording(root: Any, functions: bool = True) -> Iterator[Calls]:
+    """Every call of a Keras layer in this thread is recorded until the end, when the classes are as they were.
+
+    With ``functions`` those that the vocabulary has are one step of the backend's program each.
+    """
     calls = Calls(root)
     thread = get_ident()
     rnn = keras.layers.RNN
-    saved: list[tuple[type, str, Any]] = []
+    saved: list[tuple[Any, str, Any]] = []
 
-    def replace(cls: type, name: str, function: Any) -> None:
+    def replace(cls: Any, name: str, function: Any) -> None:
         saved.append((cls, name, cls.__dict__.get(name)))
         setattr(cls, name, function)
 
@@ -151,7 +158,7 @@ def recording(root: Any) -> Iterator[Calls]:
 
     with _one_at_a_time:
         try:
-            replace(KerasLayer, "__call__", wrapped(KerasLayer.__call__))
+            replace(keras.layers.Layer, "__call__", wrapped(keras.layers.Layer.__call__))
             replace(rnn, "get_initial_state", states(rnn.get_initial_state))
             # masks of dropout, which inference does not use; to know their shapes, stacked cells would run once more
             for name in ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks"):
@@ -161,6 +168,8 @@ def recording(root: Any) -> Iterator[Calls]:
                     replace(cls, "inner_loop", looped(cls.__dict__["inner_loop"]))
             if keras.backend.backend() == "torch":  # a layer is a torch module too, which would open a second scope
                 _bypass_torch(replace)
+            if functions:
+                put_in_place(replace, calls.functions)
             yield calls
         finally:
             for cls, name, before in reversed(saved):
@@ -170,7 +179,7 @@ def recording(root: Any) -> Iterator[Calls]:
                     setattr(cls, name, before)
 
 
-def _bypass_torch(replace: Callable[[type, str, Any], None]) -> None:
+def _bypass_torch(replace: Callable[[Any, str, Any], None]) -> None:
     from keras.src.backend.torch.layer import TorchLayer
 
     replace(TorchLayer, "__call__", lambda self, *args, **kwargs: self.forward(*args, **kwargs))

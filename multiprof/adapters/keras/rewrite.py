@@ -9,8 +9,10 @@ from typing import Any
 
 import keras
 
+from multiprof.adapters.keras.biases import merged
 from multiprof.adapters.keras.calls import Call, Calls
 from multiprof.adapters.keras.recurrent import Recurrent
+from multiprof.adapters.keras.standin import canonical
 from multiprof.errors import ModelError
 from multiprof.ir import BUFFER, CONSTANT, PARAMETER, Graph, Layer, Parameter, TensorSpec
 
@@ -70,7 +72,8 @@ def rewritten(graph: Graph, variables: Sequence[Variable], calls: Calls, names: 
     if len(names) == len(graph.inputs):
         renamed |= {spec.name: name for spec, name in zip(graph.inputs, names, strict=True)}
     _rename(graph, graph.layers, renamed)
-    layers = _Folding(graph, variables, calls).layers()
+    graph.layers = tuple(canonical(graph, calls.functions))
+    layers = merged(_Folding(graph, variables, calls).layers(), parameters, graph.outputs)
     read = {spec.name for layer in layers for spec in layer.inputs.values()} | {s.name for s in graph.outputs}
     parameters = {n: p for n, p in parameters.items() if p.kind != CONSTANT or n in read}
     _name(layers)
@@ -190,7 +193,8 @@ class _Folding:
             variable, row = value if isinstance(value, tuple) else (value, None)
             known = self.by_variable[id(variable)]
             shape = tuple(variable.shape) if row is None else tuple(variable.shape[1:])
-            weights[role] = TensorSpec(shape, str(variable.dtype), known.path)
+            dtype = getattr(variable.dtype, "name", variable.dtype)  # of TensorFlow in Keras 2, a text in Keras 3
+            weights[role] = TensorSpec(shape, str(dtype), known.path)
         return weights
 
 
