@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
 from multiprof.adapters.torch.arguments import Arguments, parameter_names
 from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing_tensors
+from multiprof.adapters.torch.exported import unpacked
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
@@ -43,6 +44,7 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
     ``leaves`` are the foreign names some formula claims: a module of such a class becomes one layer. Raises
     `InputsError` when the model cannot run on the inputs and `ModelError` when it raises for another reason.
     """
+    model, inputs = unpacked(model, inputs)
     if inputs is None:
         raise InputsError(
             "a PyTorch model does not carry its input shapes: give inputs, e.g. (1, 3, 224, 224) or --input 1x3x224x224"
