@@ -62,7 +62,13 @@ ADAPTERS: tuple[Adapter, ...] = (
     Adapter(
         "keras",
         "multiprof.adapters.keras:read",
-        types=("keras.src.layers.layer.Layer", "keras.src.models.model.Model"),
+        types=(
+            "keras.src.layers.layer.Layer",
+            "keras.src.models.model.Model",
+            "keras.engine.base_layer.Layer",  # Keras 2, to 2.12
+            "keras.src.engine.base_layer.Layer",  # from 2.13 to 2.15
+            "tf_keras.src.engine.base_layer.Layer",
+        ),
         suffixes=(".keras", ".h5", ".hdf5"),
         # a .keras file is a zip archive that begins with its metadata; HDF5 files begin with their own signature
         magic=((0, b"\x89HDF\r\n\x1a\n"),),

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
-from keras.src.backend.common.stateless_scope import StatelessScope
 
 from multiprof.errors import ModelError
 from multiprof.inputs import Inputs
@@ -58,7 +57,7 @@ def _jax(
     def function(variables_: Any, /, *args: Any, **kwargs: Any) -> Any:
         values = variables_["params"] | variables_["fixed"]
         mapping = [(v, values[f"kvar{i}"]) for i, v in enumerate(variables)]
-        with StatelessScope(state_mapping=mapping):
+        with keras.StatelessScope(state_mapping=mapping):
             return call(*args, **kwargs)
 
     function.__name__ = name

@@ -20,13 +20,26 @@ def load(path: Path, trust: bool) -> Any:
             warnings.simplefilter("ignore")  # of how the file was written
             return keras.models.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = str(error)
         if not trust and "lambda" in text.lower() and ("unsafe" in text or "safe_mode" in text):
-            raise ModelError(
-                f"{path} holds Python code (a Lambda layer), which would run here: "
-                "give trust=True (--trust on the command line) if you trust the file"
-            ) from error
-        raise ModelError(f"{path} cannot be loaded: {text[:_LONG]}") from error
+            raise holds_code(path) from error
+        raise cannot_be_loaded(path, error) from error
 
 
-__all__ = ["load"]
+class NotLoadedError(ModelError):
+    """This Keras cannot load the file; another might."""
+
+
+def holds_code(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} holds Python code (a Lambda layer), which would run here: "
+        "give trust=True (--trust on the command line) if you trust the file"
+    )
+
+
+def cannot_be_loaded(path: Path, error: Exception) -> NotLoadedError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return NotLoadedError(f"{path} cannot be loaded: {text[:_LONG]}")
+
+
+__all__ = ["NotLoadedError", "cannot_be_loaded", "holds_code", "load"]

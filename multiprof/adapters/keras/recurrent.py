@@ -7,8 +7,6 @@ from typing import Any
 
 import keras
 
-_SIGMOIDS = (keras.activations.sigmoid,)
-
 
 @dataclass(slots=True)
 class Recurrent:
@@ -23,17 +21,26 @@ class Recurrent:
     results: dict[str, tuple[int, ...]]
 
 
-def described(layer: Any, sequences: Any) -> Recurrent | None:
-    """The canonical layer of a recurrent layer, or ``None`` where its cell or an activation is another one."""
-    cell, kind = layer.cell, type(layer.cell)
+def described(layer: Any, sequences: Any, keras: Any = keras) -> Recurrent | None:
+    """The canonical layer of a recurrent layer, or ``None`` where its cell or an activation is another one.
+
+    ``keras`` is the package that the layer is of: with tf_keras there are two.
+    """
+    cell = layer.cell
     shape = tuple(sequences.shape)
     if len(shape) != 3 or None in shape:
         return None
-    if kind is keras.layers.LSTMCell:
-        fits, op = cell.activation is keras.activations.tanh and cell.recurrent_activation in _SIGMOIDS, "lstm"
-    elif kind is keras.layers.GRUCell:
-        fits, op = cell.activation is keras.activations.tanh and cell.recurrent_activation in _SIGMOIDS, "gru"
-    elif kind is keras.layers.SimpleRNNCell:
+    if _is(cell, keras.layers.LSTMCell):
+        fits, op = (
+            cell.activation is keras.activations.tanh and cell.recurrent_activation is keras.activations.sigmoid,
+            "lstm",
+        )
+    elif _is(cell, keras.layers.GRUCell):
+        fits, op = (
+            cell.activation is keras.activations.tanh and cell.recurrent_activation is keras.activations.sigmoid,
+            "gru",
+        )
+    elif _is(cell, keras.layers.SimpleRNNCell):
         fits, op = cell.activation in (keras.activations.tanh, keras.activations.relu), "rnn"
     else:
         return None
@@ -59,6 +66,11 @@ def described(layer: Any, sequences: Any) -> Recurrent | None:
     if op == "lstm":
         results["cn"] = (n, h)
     return Recurrent(op, attrs, weights, results)
+
+
+def _is(cell: Any, kind: type) -> bool:
+    """Whether a cell is of just this class, or of the one before it, which LSTM and GRU of Keras 2 have to 2.10."""
+    return type(cell) in [cls for cls in kind.__mro__ if cls.__name__ == kind.__name__]
 
 
 __all__ = ["Recurrent", "described"]

@@ -1,0 +1,33 @@
+"""Which Keras 2 a model is of, and what of it no public name says."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def home(model: Any) -> Any:
+    """The package (keras before 3, or tf_keras) whose layer an object is; ``None`` where it is none's."""
+    layer = layer_class(model)
+    return None if layer is None else sys.modules[layer.__module__.partition(".")[0]]
+
+
+def layer_class(model: Any) -> Any:
+    """The class Layer of the Keras 2 that a model is of: in ``engine.base_layer``, which Keras 3 has not."""
+    for cls in type(model).__mro__:
+        if cls.__name__ == "Layer" and cls.__module__.endswith(".engine.base_layer"):
+            return cls
+    return None
+
+
+def backend(keras: Any) -> Any:
+    """The module of Keras's functions, with those that its public one leaves out since 2.13."""
+    return sys.modules[keras.layers.Layer.__module__].backend
+
+
+def layers_of(model: Any) -> list[Any]:
+    """The model or layer, and every layer under it."""
+    return list(model._flatten_layers())
+
+
+__all__ = ["backend", "home", "layer_class", "layers_of"]
