@@ -172,6 +172,7 @@ _TABLE: tuple[Op, ...] = (
     Op("det", "linear_algebra", "determinant", ("x",), ("y",)),
     Op("inverse", "linear_algebra", "inverse of a matrix", ("x",), ("y",)),
     Op("lu", "linear_algebra", "L and U in one matrix, with L·U = x but for the order of the rows", ("x",), ("y", "pivots?", "permutation?")),
+    Op("qr", "linear_algebra", "Q·R = x; y is R, and q is made where it is asked for", ("x",), ("y", "q?")),
     Op("solve", "linear_algebra", "x with a·x = b", ("a", "b"), ("y",), {
         "triangular": "bool: a is", "upper": "bool", "transposed": "bool", "left": "bool: x·a = b where it is not", "unit": "bool: a is triangular with ones on its diagonal"}),
     # resizing and layout

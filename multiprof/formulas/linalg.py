@@ -78,13 +78,19 @@ def inverse(layer: Layer) -> Cost:
     )
 
 
-def _lu_symbols(layer: Layer) -> Mapping[str, int]:
-    """M: matrices; m: rows of one; n: columns of one; p: the smaller of them; s: 1 where p is m, else 0"""
+def _rectangle(layer: Layer) -> tuple[int, int, int]:
+    """M matrices of m × n."""
     m, n = layer.x.shape[-2:]
     elements = layer.x.numel
     if m is None or n is None:
         raise UnknownDimensionError(f"layer {layer.name}: the shape {layer.x.shape} is data-dependent")
-    return {"M": elements // (m * n) if elements else 0, "m": m, "n": n, "p": min(m, n), "s": int(m <= n)}
+    return elements // (m * n) if elements else 0, m, n
+
+
+def _lu_symbols(layer: Layer) -> Mapping[str, int]:
+    """M: matrices; m: rows of one; n: columns of one; p: the smaller of them; s: 1 where p is m, else 0"""
+    count, m, n = _rectangle(layer)
+    return {"M": count, "m": m, "n": n, "p": min(m, n), "s": int(m <= n)}
 
 
 @formula("lu", symbols=_lu_symbols, source=_SOURCE)
@@ -94,15 +100,48 @@ def lu(layer: Layer) -> Cost:
     Elimination with partial pivoting. Step k of p looks for the largest of m − k absolute values (a single row needs no
     look), makes m − k − 1 quotients and takes (m − k − 1)·(n − k − 1) products off.
     """  # noqa: E501  # the mathematics is one line
-    matrices, m, n, p, single = _lu_symbols(layer).values()
+    count, m, n, p, single = _lu_symbols(layer).values()
     products = p * (m - 1) * (n - 1) - (m + n - 2) * p * (p - 1) // 2 + p * (p - 1) * (2 * p - 1) // 6
-    products *= matrices
+    products *= count
     return Cost(
         {
-            "pivot": Counts(cmps=matrices * (p * (2 * m - p) - single)),
-            "factor": Counts(muls=products, adds=products, divs=matrices * (p * m - p * (p + 1) // 2)),
+            "pivot": Counts(cmps=count * (p * (2 * m - p) - single)),
+            "factor": Counts(muls=products, adds=products, divs=count * (p * m - p * (p + 1) // 2)),
         }
     )
+
+
+def _qr_symbols(layer: Layer) -> Mapping[str, int]:
+    """M: matrices; m: rows of one; n: columns of one; p: reflections; V: elements of their vectors; q: columns of Q"""
+    count, m, n = _rectangle(layer)
+    p = min(m - 1, n) if m else 0
+    columns = layer.outputs["q"].shape[-1] if "q" in layer.outputs else 0
+    return {"M": count, "m": m, "n": n, "p": p, "V": p * m - p * (p - 1) // 2, "q": columns or 0}
+
+
+@formula("qr", symbols=_qr_symbols, source="Golub and Van Loan, Matrix Computations, algorithms 5.2.1 and 5.1.5")
+def qr(layer: Layer) -> Cost:
+    """reflect: M·V muls, M·(V + 2·p) adds, M·p cmps, M·p exps, M·V divs; apply: M·(p·(2·m − 1)·(n − 1) − (2·m + 2·n − 3)·p·(p − 1)/2 + p·(p − 1)·(2·p − 1)/3) muls, M·(p·(2·m − 1)·(n − 1) − (2·m + 2·n − 3)·p·(p − 1)/2 + p·(p − 1)·(2·p − 1)/3) adds; form: M·(p·(2·m − 1)·q − (2·m + 2·q − 1)·p·(p − 1)/2 + p·(p − 1)·(2·p − 1)/3) muls, M·(p·(2·m − 1)·q − (2·m + 2·q − 1)·p·(p − 1)/2 + p·(p − 1)·(2·p − 1)/3) adds
+
+    Householder's reflections, one for each column that has something below the diagonal. With r elements from the
+    diagonal down: the norm (r muls, r − 1 adds, a root), r_kk = ∓norm against the sign of x_k (1 cmp, 1 add), x_k − r_kk
+    (1 add) by which the r − 1 others are divided, τ (1 add, 1 div). Each column to the right takes r − 1 products and
+    sums, times τ, and as many products taken off again with one difference: 2·r − 1 muls and adds. Q is made of the
+    identity by the same reflections, the last one first, of which reflection k meets the columns from k on.
+    """  # noqa: E501  # the mathematics is one line
+    count, m, n, p, vectors, columns = _qr_symbols(layer).values()
+    terms = {
+        "reflect": count * Counts(muls=vectors, adds=vectors + 2 * p, cmps=p, exps=p, divs=vectors),
+        "apply": count * _reflected(p, m, n - 1),
+    }
+    return Cost(terms | ({"form": count * _reflected(p, m, columns)} if "q" in layer.outputs else {}))
+
+
+def _reflected(p: int, m: int, columns: int) -> Counts:
+    """Σ over k below p of (2·(m − k) − 1)·(columns − k)."""
+    products = p * (2 * m - 1) * columns - (2 * m + 2 * columns - 1) * p * (p - 1) // 2
+    products += p * (p - 1) * (2 * p - 1) // 3
+    return Counts(muls=products, adds=products)
 
 
 def _solve_symbols(layer: Layer) -> Mapping[str, int]:
@@ -128,4 +167,4 @@ def solve(layer: Layer) -> Cost:
     return Cost(terms | {"backward": Counts(muls=products, adds=products, divs=s["R"] * s["d"])})
 
 
-FORMULAS = (cholesky, det, inverse, lu, solve)
+FORMULAS = (cholesky, det, inverse, lu, qr, solve)

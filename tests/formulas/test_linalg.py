@@ -111,6 +111,66 @@ def test_lu(make: Make, agree: Agree, m: int, n: int, count: int) -> None:
     agree(TABLE["lu"], make("lu", {"x": (count, m, n)}, {"y": (count, m, n)}), tally)
 
 
+def reflect(column: list[Counted], tau: Counted, vector: list[Counted]) -> None:
+    """column −= τ·(1, v)·((1, v)ᵀ·column) in place."""
+    dot = column[0]
+    for v, item in zip(vector, column[1:], strict=True):
+        dot = dot + v * item
+    dot = tau * dot
+    column[0] = column[0] - dot
+    for i, v in enumerate(vector, 1):
+        column[i] = column[i] - v * dot
+
+
+@given(SIZES, SIZES, st.integers(1, 2), st.sampled_from(["none", "reduced", "complete"]))
+def test_qr(make: Make, agree: Agree, m: int, n: int, count: int, mode: str) -> None:
+    tally = Tally()
+    width = {"none": 0, "reduced": min(m, n), "complete": m}[mode]
+    for _ in range(count):
+        a = matrix(tally, m, n)
+        before = numbers(a)
+        columns = [list(column) for column in zip(*a, strict=True)]
+        reflections = []
+        for k in range(min(m - 1, n)):
+            with tally.term("reflect"):
+                below = columns[k][k:]
+                square = below[0] * below[0]
+                for item in below[1:]:
+                    square = square + item * item
+                norm = sqrt(square)
+                diagonal = -norm
+                if below[0] < 0.0:
+                    diagonal = norm
+                tau = (diagonal - below[0]) / diagonal
+                divisor = below[0] - diagonal
+                vector = [item / divisor for item in below[1:]]
+            reflections.append((tau, vector))
+            columns[k][k:] = [diagonal, *[tally.scalar() for _ in vector]]
+            with tally.term("apply"):
+                for column in columns[k + 1 :]:
+                    rest = column[k:]
+                    reflect(rest, tau, vector)
+                    column[k:] = rest
+        r = [list(row) for row in zip(*[[item.value for item in column] for column in columns], strict=True)]
+        assert all(r[i][j] == 0.0 for i in range(m) for j in range(min(i, n)))
+        q = [[tally.scalar(float(i == j)) for i in range(m)] for j in range(width)]
+        with tally.term("form"):
+            for k, (tau, vector) in reversed(list(enumerate(reflections))) if width else ():
+                for column in q[k:]:
+                    rest = column[k:]
+                    reflect(rest, tau, vector)
+                    column[k:] = rest
+        if width:
+            whole = [[q[j][i].value for j in range(width)] for i in range(m)]
+            assert close(product(whole, r[:width]), before)
+            assert close(
+                product([[x.value for x in c] for c in q], whole),
+                [[float(i == j) for j in range(width)] for i in range(width)],
+            )
+    made = make("qr", {"x": (count, m, n)}, {"y": (count, m, n)} | ({"q": (count, m, width)} if width else {}))
+    agree(TABLE["qr"], made, tally)
+
+
 @given(SIZES)
 def test_det(make: Make, agree: Agree, n: int) -> None:
     tally = Tally()
@@ -189,14 +249,14 @@ def test_leading_order(make: Make) -> None:
     """A third, two thirds, two and two thirds plus two times n³, as textbooks say."""
     n = 3000
     shapes = {"x": (n, n), "a": (n, n), "b": (n, n)}
-    expected = {"cholesky": 1 / 3, "det": 2 / 3, "lu": 2 / 3, "inverse": 2, "solve": 2 / 3 + 2}
+    expected = {"cholesky": 1 / 3, "det": 2 / 3, "lu": 2 / 3, "qr": 4 / 3, "inverse": 2, "solve": 2 / 3 + 2}
     for op, factor in expected.items():
         layer = make(op, shapes, {"y": (n, n)})
         assert TABLE[op].price(layer).flops == pytest.approx(factor * n**3, rel=0.01)
 
 
 def test_empty_and_unknown(make: Make) -> None:
-    for op in ("cholesky", "det", "inverse", "lu"):
+    for op in ("cholesky", "det", "inverse", "lu", "qr"):
         assert not TABLE[op].price(make(op, {"x": (0, 4, 4)}, {"y": (0, 4, 4)})).counts
         assert TABLE[op].price(make(op, {"x": (0, 0)}, {"y": (0, 0)})).counts == Cost().counts
         with pytest.raises(UnknownDimensionError):

@@ -46,6 +46,13 @@ def boolean_mask(sample: Layer) -> Layer:
     return sample
 
 
+def with_q(sample: Layer, columns: int) -> Layer:
+    """A QR decomposition that makes so many columns of Q."""
+    if columns:
+        sample.outputs["q"] = TensorSpec((*sample.x.shape[:-1], columns))
+    return sample
+
+
 SAMPLES: dict[str, list[Layer]] = {
     "conv": [
         layer("conv", CONV, (2, 6, 3, 5), **WINDOW),
@@ -174,6 +181,10 @@ SAMPLES: dict[str, list[Layer]] = {
         for triangular in (False, True)
     ]
     + [layer("solve", {"a": (2, 5, 5), "b": (2, 5, 3)}, (2, 5, 3), triangular=True, unit=True)],
+    "qr": [
+        with_q(layer("qr", {"x": (2, *size)}, (2, *size)), columns)
+        for size, columns in (((5, 5), 5), ((6, 4), 4), ((6, 4), 6), ((4, 6), 4), ((1, 3), 1), ((5, 5), 0))
+    ],
     "lu": [layer("lu", {"x": (2, *size)}, (2, *size)) for size in ((5, 5), (6, 4), (4, 6))],
 }
 

@@ -40,6 +40,7 @@ class Walker:
         self.axes: dict[Any, int] = {}  # sizes of the mesh axes that a program around this place runs over
         self._groups: dict[str, int] = {}
         self._depth = 0
+        self._jaxpr: Any = None  # the one that is being walked
 
     # -- tensors -------------------------------------------------------------------------------------------------------
 
@@ -156,8 +157,9 @@ class Walker:
             raise ModelError(f"{self.writer.name}: calls and loops are nested more than {MAX_DEPTH} deep")
         known: dict[Any, Value] = dict(zip(jaxpr.constvars, constants, strict=True))
         known.update(zip(jaxpr.invars, arguments, strict=True))
-        outer = self.scope
+        outer, program = self.scope, self._jaxpr
         self._depth += 1
+        self._jaxpr = jaxpr
         try:
             for eqn in jaxpr.eqns:
                 self.scope = self._joined(outer, str(eqn.source_info.name_stack))
@@ -167,9 +169,14 @@ class Walker:
                 for variable, value in zip(eqn.outvars, made, strict=True):
                     known[variable] = value
         finally:
-            self.scope = outer
+            self.scope, self._jaxpr = outer, program
             self._depth -= 1
         return [self._read(known, atom) for atom in jaxpr.outvars]
+
+    def is_read(self, variable: Any) -> bool:
+        """Whether anything in the jaxpr that is being walked reads a result of one of its equations."""
+        made = self._jaxpr.outvars, *(eqn.invars for eqn in self._jaxpr.eqns)
+        return any(atom is variable for atoms in made for atom in atoms)
 
     def _equation(self, eqn: Any, values: list[Value]) -> Sequence[Value]:
         name = eqn.primitive.name
@@ -203,10 +210,11 @@ def _python(value: Any) -> Any:
         return tuple([_python(item) for item in value])
     if isinstance(value, np.generic):
         return value.item()
-    for plain in (int, float, complex):
-        if isinstance(value, plain) and not isinstance(value, bool):
-            return plain(value)
-    return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return complex(value) if isinstance(value, complex) else value
 
 
 def _is_plain(value: Any) -> bool:

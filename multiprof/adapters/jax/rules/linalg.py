@@ -1,4 +1,4 @@
-"""Fourier transforms and the linear algebra that the vocabulary has; the decompositions it has not stay foreign."""
+"""Fourier transforms and linear algebra; decompositions whose steps depend on the values (svd, eigh) stay foreign."""
 
 from __future__ import annotations
 
@@ -52,6 +52,17 @@ def lu(w: Walker, eqn: Any, values: list[Value]) -> Any:
     outputs = dict(zip(roles, w.results(eqn), strict=True))
     w.emit("lu", {"x": values[0]}, outputs)
     return list(outputs.values())
+
+
+@rule("qr")
+def qr(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """Without Q where nobody reads it: XLA leaves out what forms it of the reflections."""
+    if eqn.params.get("pivoting"):
+        return NotImplemented
+    q, r = w.results(eqn)
+    outputs = {"y": r, "q": q} if w.is_read(eqn.outvars[0]) else {"y": r}
+    w.emit("qr", {"x": values[0]}, outputs)
+    return [q, r]
 
 
 @rule("triangular_solve")
