@@ -12,7 +12,6 @@ from typing import Any
 
 import multiprof
 from multiprof import Inputs, Measurement, ModelError, MultiprofError, Report, TensorSpec, UsageError
-
 from multiprof_benchmark import pool
 from multiprof_benchmark.carry import CannotTravelError, carried
 from multiprof_benchmark.environment import usable_cores

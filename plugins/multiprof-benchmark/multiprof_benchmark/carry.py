@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from multiprof import Inputs, MultiprofError, TensorSpec
-
 from multiprof_benchmark.subject import Subject
 
 

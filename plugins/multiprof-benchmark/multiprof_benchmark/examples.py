@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from multiprof import InputsError, Report, TensorSpec
 
+from multiprof import InputsError, Report, TensorSpec
 from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draws
 
 

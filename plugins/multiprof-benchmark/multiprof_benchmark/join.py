@@ -1,7 +1,9 @@
 """Times of a runtime's own steps, joined to the layers of the Graph by name and order.
 
-A step that stands for several layers is one group: its time is never split. A step that fits no layer goes to the
-group before it, as runtimes put what they add (layout changes, fused activations) behind what it belongs to.
+A step that stands for several layers is one group: its time is never split. A runtime that merges layers names the
+result after the first of them, or after the tensor that comes out of the last; which of the two a name is decides on
+which side the merged layers are looked for. A step whose name fits nothing (a change of layout) goes to the step before
+it.
 """
 
 from __future__ import annotations
@@ -11,68 +13,77 @@ from collections.abc import Sequence
 from multiprof import Report
 from multiprof_benchmark.runners.base import Part
 
-FREE = ("free",)
-
 
 class Join:
     """The layers of a report by every name that a runtime may give them: their own, and those of their outputs."""
 
     def __init__(self, report: Report) -> None:
-        self.names: dict[str, str] = {}
-        self.order = [row.name for row in report.layers if row.trips != 0 and row.state != "prepared"]
-        self.number = {name: at for at, name in enumerate(self.order)}
-        for row in report.layers:
-            self.names.setdefault(row.name, row.name)
-            for spec in row.layer.outputs.values():
-                self.names.setdefault(spec.name, row.name)
+        self.layers = {row.name: row.layer for row in report.layers if row.trips != 0 and row.state != "prepared"}
+        self.maker = {spec.name: name for name, layer in self.layers.items() for spec in layer.outputs.values()}
 
-    def layer(self, step: str) -> str | None:
-        """The layer a step is named after; runtimes append their own words to a name."""
-        if step in self.names:
-            return self.names[step]
-        cut = step
-        while "_" in cut:
-            cut = cut.rpartition("_")[0]
-            if cut in self.names:
-                return self.names[cut]
+    def find(self, step: str) -> tuple[str, bool] | None:
+        """The layer that a step is named after, and whether by its output; runtimes append words of their own."""
+        while step:
+            if step in self.layers:
+                return step, False
+            if step in self.maker:
+                return self.maker[step], True
+            step = step.rpartition("_")[0]
         return None
 
     def parts(self, runs: Sequence[Sequence[tuple[str, float]]]) -> list[Part]:
-        """A group for every step found, with its seconds in each run.
+        """A group for every layer that a step is named after, with its seconds in each run.
 
-        A layer without a step of its own was merged into the step before it in the Graph's order, if that step's layer
-        makes its input; it joins that group.
+        Runs whose steps are not those of the last one are left out.
         """
         if not runs:
             return []
         shape = [step for step, _ in runs[-1]]
         alike = [run for run in runs if [step for step, _ in run] == shape]
-        owners: list[str | None] = []
-        last: str | None = None
-        for step in shape:
-            last = self.layer(step) or last
-            owners.append(last)
-        groups: dict[str | None, list[float]] = {}
-        for position, owner in enumerate(owners):
-            times = groups.setdefault(owner, [0.0] * len(alike))
+        owner: str | None = None
+        times: dict[str | None, list[float]] = {}
+        by_output: dict[str, bool] = {}
+        for position, step in enumerate(shape):
+            found = self.find(step)
+            if found is not None:
+                owner = found[0]
+                by_output[owner] = by_output.get(owner, True) and found[1]
+            spent = times.setdefault(owner, [0.0] * len(alike))
             for at, run in enumerate(alike):
-                times[at] += run[position][1]
-        members = self._members([owner for owner in groups if owner is not None])
-        return [
-            Part(tuple(members[owner]) if owner is not None else (), tuple(times)) for owner, times in groups.items()
-        ]
+                spent[at] += run[position][1]
+        members = self.members(by_output)
+        return [Part(tuple(members[name]) if name else (), tuple(spent)) for name, spent in times.items()]
 
-    def _members(self, found: Sequence[str]) -> dict[str, list[str]]:
-        """Every layer by the found one that it ran with: itself, or the nearest found one before it."""
-        known = set(found)
+    def members(self, found: dict[str, bool]) -> dict[str, list[str]]:
+        """The layers that ran with each found one: those before it, if it goes by its output, then those behind."""
+        claimed: dict[str, str] = {name: name for name in found}
+        for name, by_output in found.items():
+            if by_output:
+                self._claim_before(name, claimed)
+        order = {name: number for number, name in enumerate(self.layers)}
+        host = next(iter(found), None)
         members: dict[str, list[str]] = {name: [] for name in found}
-        host = found[0] if found else None
-        for name in self.order:
-            if name in known:
-                host = name
-            if host is not None:
-                members[host].append(name)
+        for name, layer in self.layers.items():
+            if name not in claimed:
+                makers = [self.maker[spec.name] for spec in layer.inputs.values() if spec.name in self.maker]
+                newest = max((maker for maker in makers if maker in claimed), key=order.__getitem__, default=None)
+                owner = host if newest is None else claimed[newest]
+                if owner is None:
+                    continue
+                claimed[name] = owner
+            host = claimed[name]
+            members[host].append(name)
         return members
+
+    def _claim_before(self, name: str, claimed: dict[str, str]) -> None:
+        """Give a found layer everything that leads to it and was not found."""
+        waiting = [name]
+        while waiting:
+            for spec in self.layers[waiting.pop()].inputs.values():
+                maker = self.maker.get(spec.name)
+                if maker is not None and maker not in claimed:
+                    claimed[maker] = name
+                    waiting.append(maker)
 
 
 __all__ = ["Join"]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from multiprof import InputsError
 
+from multiprof import InputsError
 from multiprof_benchmark import environment
 from multiprof_benchmark.runners.base import Facts, Part
 from multiprof_benchmark.subject import Options, Subject

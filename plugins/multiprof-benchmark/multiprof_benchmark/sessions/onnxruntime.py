@@ -49,7 +49,9 @@ class OrtSession:
         """Times of nodes, joined to layers by the node's name; a node the optimiser made goes by the names it holds."""
         with tempfile.TemporaryDirectory() as folder:
             session = self._open(str(Path(folder) / "profile"))
-            rules = Rules(runs=max(10, options.rules.runs // 2), seconds=options.rules.seconds / 2, cap=options.rules.cap)
+            rules = Rules(
+                runs=max(10, options.rules.runs // 2), seconds=options.rules.seconds / 2, cap=options.rules.cap
+            )
             measure(lambda: session.run(None, self.feed), rules)
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         return Join(self.subject.report).parts(_runs(events))

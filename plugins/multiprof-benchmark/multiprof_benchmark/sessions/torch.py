@@ -7,9 +7,9 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from multiprof import InputsError, ModelError
 from torch import nn
 
+from multiprof import InputsError, ModelError
 from multiprof_benchmark import environment
 from multiprof_benchmark.lower.torch.state import State
 from multiprof_benchmark.lower.torch.table import Context

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
 from multiprof import UsageError
 
 # What users call a precision, and torch's dtype for it.
