@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import settings
+import process_settings as settings
 
 import multiprof
 from multiprof.adapters.mxnet.compat import import_mxnet

@@ -161,7 +161,6 @@ def _jax(jax: Any) -> Settings:
     return {
         "config": dict(jax.config.values),
         "device": (jax.default_backend(), str(jax.config.jax_default_device)),
-        "arrays": len(jax.live_arrays()),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,9 +16,7 @@ from multiprof.errors import InputsError, ModelError
 from multiprof.inputs import Inputs
 from multiprof.ir import TensorSpec
 
-# What a call sets on a layer.
-_TOUCHED = ("_called", "_parent_path", "supports_jit", "_saved_model_inputs_spec")
-_MISSING: Any = object()
+_CONTAINERS = (list, dict, set)
 _COUNTERS = "object_name_uids"  # how many objects of each name there are
 _GENERATOR = "global_seed_generator"  # made when a random number is first asked for
 
@@ -43,16 +42,35 @@ def settings_unchanged() -> Iterator[None]:
 
 @contextmanager
 def unchanged(model: Any) -> Iterator[None]:
-    """The layers under a model come back with the attributes that they had."""
-    saved = [(layer, name, layer.__dict__.get(name, _MISSING)) for layer in _layers(model) for name in _TOUCHED]
+    """The layers under a model come back with the attributes that they had, and what stands in lists among them: a
+    call notes that it was called, and the model's own code may keep tensors, losses or counters."""
+    kept: list[tuple[Any, Any]] = []
+    for layer in _layers(model):
+        state = layer.__dict__
+        inner = [getattr(value, "__wrapped__", value) for value in state.values()]  # TensorFlow wraps a dict
+        kept += [(value, _copied(value)) for value in inner if isinstance(value, _CONTAINERS)]
+        kept.append((state, state.copy()))
     try:
         yield
     finally:
-        for layer, name, value in saved:
-            if value is _MISSING:
-                layer.__dict__.pop(name, None)
-            else:
-                layer.__dict__[name] = value
+        for container, before in kept:
+            _refill(container, before)
+
+
+def _copied(container: Any) -> Any:
+    return (list if isinstance(container, list) else dict if isinstance(container, dict) else set)(container)
+
+
+def _refill(container: Any, before: Any) -> None:
+    """By the methods of the plain classes: Keras's own note what is added as the layer's."""
+    if isinstance(container, list):
+        list.__setitem__(container, slice(None), before)
+    elif isinstance(container, dict):
+        dict.clear(container)
+        dict.update(container, before)
+    else:
+        set.clear(container)
+        set.update(container, before)
 
 
 def _layers(model: Any) -> list[Any]:
@@ -65,7 +83,7 @@ def built(model: Any, inputs: Inputs) -> Any:
         return model
     classes = {type(layer).__name__: type(layer) for layer in _layers(model)}
     try:
-        with keras.saving.custom_object_scope(classes):
+        with unchanged(model), keras.saving.custom_object_scope(classes):
             duplicate = copy.deepcopy(model)
     except Exception as error:
         raise ModelError(
@@ -77,11 +95,17 @@ def built(model: Any, inputs: Inputs) -> Any:
     try:
         duplicate(*args, **kwargs)
     except Exception as error:
-        text = " ".join(str(error).split())
-        raise InputsError(f"{model.name!r} cannot be built for the inputs given: {text[:300]}") from error
+        raise InputsError(f"{model.name!r} cannot be built for the inputs given: {_said(error)}") from error
     if not duplicate.built:
         raise ModelError(f"{model.name!r} is not built: call it once first")
     return duplicate
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, out of all that Keras says around it, in colours."""
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    text = text.rpartition("Error encountered: ")[2].partition(" Arguments received by ")[0]
+    return text[:300] or type(error).__name__
 
 
 def _symbolic(value: Any, name: str) -> Any:
