@@ -17,12 +17,14 @@ __version__ = "0.1.0"
 
 @hookimpl
 def multiprof_runners() -> Iterable[Any]:
-    return import_module("multiprof_benchmark.runners").OWN
+    found: Iterable[Any] = import_module("multiprof_benchmark.runners").OWN
+    return found
 
 
 @hookimpl
 def multiprof_commands() -> Iterable[Command]:
-    return import_module("multiprof_benchmark.commands").COMMANDS
+    found: Iterable[Command] = import_module("multiprof_benchmark.commands").COMMANDS
+    return found
 
 
 def __getattr__(name: str) -> Any:

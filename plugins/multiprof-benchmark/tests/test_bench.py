@@ -1,5 +1,5 @@
-"""`multiprof.benchmark` from end to end with a PyTorch net: measured in processes of their own, joined, and honest about
-what cannot be measured."""
+"""`multiprof.benchmark` from end to end with PyTorch nets: each measured in a process of its own, the times joined to
+the layers, and what cannot be measured said."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import multiprof
 from multiprof import UsageError
 from multiprof_benchmark.runners.base import SubjectRunner
@@ -15,12 +17,13 @@ OWN: tuple[SubjectRunner, ...] = (TFLite(), Cpu(), OnnxRuntime(), Gpu())
 
 def by_name(name: str) -> SubjectRunner:
     """The runner of that name, this plugin's or another's; `UsageError` when there is none."""
-    known = {runner.name: runner for runner in OWN}
+    known: dict[str, Any] = {runner.name: runner for runner in OWN}
     if name not in known:
-        known = {runner.name: runner for runner in multiprof.runners()}
+        known |= {runner.name: runner for runner in multiprof.runners()}
     if name not in known:
         raise UsageError(f"unknown runner {name!r}; one of {', '.join(known)}")
-    return known[name]
+    runner: SubjectRunner = known[name]
+    return runner
 
 
 __all__ = ["OWN", "by_name"]

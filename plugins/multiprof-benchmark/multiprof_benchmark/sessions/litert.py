@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -43,10 +44,10 @@ class LiteRTSession:
         return Facts("cpu", self.options.threads, found)
 
 
-def _values(detail: dict[str, object], source: np.random.Generator) -> object:
+def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
     """Random numbers for an input: normal ones, or small whole numbers, which are in range as indices too."""
-    dtype = np.dtype(detail["dtype"])  # type: ignore[call-overload]  # a numpy type
-    shape = tuple(detail["shape"])  # type: ignore[arg-type]  # an array of integers
+    dtype = np.dtype(detail["dtype"])
+    shape: tuple[int, ...] = tuple(detail["shape"])
     if dtype.kind == "f":
         return source.normal(size=shape).astype(dtype)
     if dtype.kind == "b":
