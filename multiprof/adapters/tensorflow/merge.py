@@ -1,16 +1,16 @@
 """Layers that TensorFlow spells out as several operations, put together again.
 
-A bias (BiasAdd) that is added directly after a convolution or a product is that layer's bias, and so is what Keras's
-convolutions add. A batch norm written as x·(γ/√(var + ε)) + (β − mean·γ/√(var + ε)), as `tf.nn.batch_normalization` and
-Keras write it, is one layer.
+A bias (BiasAdd) that is added directly after a convolution or a product is that layer's bias, and so is a declared row
+of one number a channel, as Keras's layers and most people add it. A batch norm written as
+x·(γ/√(var + ε)) + (β − mean·γ/√(var + ε)), as `tf.nn.batch_normalization` and Keras write it, is one layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from multiprof.ir import Layer, TensorSpec
+from multiprof.ir import PARAMETER, Layer, Parameter, TensorSpec
 
 _HOSTS = frozenset(("conv", "conv_transpose", "linear"))
 # What stands between a variable and its use without changing what it is.
@@ -18,10 +18,14 @@ _SAME = frozenset(("reshape", "expand", "cast", "identity"))
 
 
 def merge(
-    layers: list[Layer], biases: Iterable[Layer], outputs: Iterable[TensorSpec], weights: set[str]
+    layers: list[Layer],
+    biases: Iterable[Layer],
+    outputs: Iterable[TensorSpec],
+    weights: set[str],
+    parameters: Mapping[str, Parameter],
 ) -> list[Layer]:
-    """The layers with biases and norms put together."""
-    net = _Net(layers, {spec.name for spec in outputs}, weights)
+    """The layers with biases and norms put together; ``weights`` names what is computed from ``parameters`` alone."""
+    net = _Net(layers, {spec.name for spec in outputs}, weights, parameters)
     for layer in biases:
         net.bias(layer)
     for layer in layers:
@@ -34,10 +38,13 @@ def merge(
 class _Net:
     """Who makes and who reads each tensor."""
 
-    def __init__(self, layers: list[Layer], returned: set[str], weights: set[str]) -> None:
+    def __init__(
+        self, layers: list[Layer], returned: set[str], weights: set[str], parameters: Mapping[str, Parameter]
+    ) -> None:
         self.layers = layers
         self.returned = returned
         self.weights = weights
+        self.parameters = parameters
         self.place = {id(layer): number for number, layer in enumerate(layers)}
         self.makers = {spec.name: layer for layer in layers for spec in layer.outputs.values()}
         self.uses: dict[str, int] = {}
@@ -67,17 +74,20 @@ class _Net:
         return True
 
     def channel_bias(self, addition: Layer) -> bool:
-        """An ordinary addition, as Keras's convolutions have it: of a declared row, one number a channel."""
+        """An ordinary addition: of a declared row, one number a channel; a learned one to what a product makes."""
         if "x1" not in addition.inputs:
             return False
         for product, other in (("x0", "x1"), ("x1", "x0")):
             host = self.makers.get(addition.inputs[product].name)
-            if host is None or host.op not in ("conv", "conv_transpose"):
+            if host is None or host.op not in _HOSTS or host.y.shape != addition.y.shape:
                 continue
             given = addition.inputs[other]
             row = self._source(given)
-            channels = host.attrs["out_channels"]
-            along = host.y.rank - (1 if host.attrs.get("data_format", "C").endswith("C") else host.y.rank - 1)
+            along = _features(host)
+            known = self.parameters.get(row.name)
+            if along is None or (host.op == "linear" and (known is None or known.kind != PARAMETER)):
+                continue
+            channels = host.y.shape[along]
             shape = (1,) * (host.y.rank - given.rank) + given.shape
             wanted = tuple(channels if i == along else 1 for i in range(host.y.rank))
             if row.name not in self.makers and row.shape == (channels,) and shape == wanted:
@@ -200,6 +210,18 @@ class _Net:
                 self.gone.add(id(layer))
                 for spec in layer.inputs.values():
                     uses[spec.name] -= 1
+
+
+def _features(host: Layer) -> int | None:
+    """The axis of the result along which every filter has its own number."""
+    if host.op != "linear":
+        return host.y.rank - 1 if host.attrs.get("data_format", "C").endswith("C") else 1
+    equation = host.attrs.get("equation")
+    if equation is None:
+        return host.y.rank - 1
+    operands, _, out = equation.partition("->")
+    made = [axis for axis, letter in enumerate(out) if letter not in operands.partition(",")[0]]
+    return made[0] if len(made) == 1 else None
 
 
 def _channels(shape: tuple[int | None, ...]) -> int | None:

@@ -17,6 +17,7 @@ from multiprof.adapters.tensorflow.body import of_graph, parse
 from multiprof.adapters.tensorflow.files import read_file
 from multiprof.adapters.tensorflow.live import read_live
 from multiprof.adapters.tensorflow.merge import merge
+from multiprof.adapters.tensorflow.patterns import put_together, without_views
 from multiprof.adapters.tensorflow.program import Program, Variable
 from multiprof.adapters.tensorflow.values import Value
 from multiprof.adapters.tensorflow.walker import Frame, Walker
@@ -73,7 +74,9 @@ class _Reading:
         for name, ref in refs.items():
             value = walker.read(frame, ref)
             outputs.append(walker.tensor(value, f"{program.name}: result {name}"))
-        writer.layers = merge(writer.layers, walker.biases, outputs, walker.weights)
+        writer.layers = without_views(writer, outputs)
+        writer.layers = merge(writer.layers, walker.biases, outputs, walker.weights, writer.parameters)
+        writer.layers = put_together(writer, outputs)
         metadata: dict[str, Any] = {
             "rung": "graph", "framework_version": tf.__version__, **program.metadata
         }  # fmt: skip

@@ -1,4 +1,8 @@
-"""gelu as jax.nn spells it out: by tanh, or by the error function, in JAX 0.4.30, or its complement."""
+"""gelu as programs spell it out: ½·x·(1 + erf(x/√2)), ½·x·erfc(−x/√2), or with tanh in the place of erf.
+
+The half may stand at x, at the other factor or at their product; JAX and TensorFlow differ there, and so do their
+versions.
+"""
 
 from __future__ import annotations
 
@@ -9,77 +13,108 @@ from multiprof.ir import Layer, TensorSpec
 
 
 def merge_gelu(net: Net, i: int) -> bool:
+    """Try it at a product, and at a division by 2."""
     last = net.layers[i]
     assert last is not None
-    if last.op == "div":
-        return _halved(net, last)
-    if "x1" not in last.inputs:
+    product, gone = (last, []) if "x1" in last.inputs else _halved(net, last)
+    if product is None or product.op != "mul" or "x1" not in product.inputs:
         return False
-    a, b = last.inputs["x0"], last.inputs["x1"]
-    for approximate, spelled in (("tanh", _by_tanh), ("none", _by_erf)):
-        for left, right in ((a, b), (b, a)):
-            steps = spelled(net, left, right, last)
-            if steps is not None:
-                x, gone = steps
-                net.replace(last, gone, "gelu", {"x": x}, {"approximate": approximate})
-                return True
+    for a, b in (("x0", "x1"), ("x1", "x0")):
+        found = _product(net, product.inputs[a], product.inputs[b], last, bool(gone))
+        if found is not None:
+            x, approximate, steps = found
+            net.replace(last, [*gone, *steps], "gelu", {"x": x}, {"approximate": approximate})
+            return True
     return False
 
 
-def _step(net: Net, spec: TensorSpec, by: Layer, op: str, constant: float | None = None) -> Layer | None:
-    """The layer of ``op`` that makes ``spec``, with the constant as an operand where one is asked for."""
-    layer = net.made(spec, by, op)
-    if layer is None or constant is None:
-        return layer
-    found = scalar_of(layer)
-    # the constants are rounded to the type of x: 8 bits of bfloat16 are the fewest
-    return layer if found is not None and isclose(found, constant, rel_tol=2**-7) else None
+def _halved(net: Net, last: Layer) -> tuple[Layer | None, list[Layer]]:
+    """What is halved at the end."""
+    product = net.made(last.x, last, "mul") if _is_scaling(last, 0.5) else None
+    return product, [] if product is None else [product]
 
 
-def _by_tanh(net: Net, x: TensorSpec, other: TensorSpec, by: Layer) -> tuple[TensorSpec, list[Layer]] | None:
-    """x·(½·(1 + tanh(√(2/π)·(x + 0.044715·x³))))"""
+def _product(
+    net: Net, x: TensorSpec, gate: TensorSpec, last: Layer, half: bool
+) -> tuple[TensorSpec, str, list[Layer]] | None:
+    """``x·gate``, with half of either unless the product is halved: x, how the gate is made, the layers between."""
+    if half:
+        found = _gate(net, gate, x, last)
+        return None if found is None else (x, *found)
+    for spec in (x, gate):
+        layer = _scaled(net, spec, last, 0.5)
+        if layer is not None:
+            whole = layer.x
+            found = _gate(net, gate, whole, last) if spec is x else _gate(net, whole, x, last)
+            if found is not None:
+                return (whole if spec is x else x), found[0], [layer, *found[1]]
+    return None
+
+
+def _gate(net: Net, spec: TensorSpec, x: TensorSpec, by: Layer) -> tuple[str, list[Layer]] | None:
+    """1 + erf(x/√2), erfc(−x/√2), or 1 + tanh(√(2/π)·(x + 0.044715·x³))."""
+    complement = net.made(spec, by, "erfc")
+    if complement is not None:
+        steps = _negative(net, complement.x, x, by)
+        return None if steps is None else ("none", [complement, *steps])
+    raised = net.made(spec, by, "add")
+    if raised is None or not _is(scalar_of(raised), 1.0):
+        return None
+    curve = net.made(raised.x, by, "erf", "tanh")
+    if curve is None:
+        return None
+    scaled = _scaled(net, curve.x, by, sqrt(0.5) if curve.op == "erf" else sqrt(2 / pi))
+    if scaled is None:
+        return None
+    gone = [raised, curve, scaled]
+    if curve.op == "erf":
+        return ("none", gone) if scaled.x.name == x.name else None
+    steps = _cubic(net, scaled.x, x, by)
+    return None if steps is None else ("tanh", [*gone, *steps])
+
+
+def _negative(net: Net, spec: TensorSpec, x: TensorSpec, by: Layer) -> list[Layer] | None:
+    """−x/√2, whichever is done first."""
     gone: list[Layer] = []
-    spec = other
-    for op, constant in (("mul", 0.5), ("add", 1.0), ("tanh", None), ("mul", sqrt(2 / pi))):
-        layer = _step(net, spec, by, op, constant)
+    for _ in range(2):
+        layer = net.made(spec, by, "neg") or _scaled(net, spec, by, sqrt(0.5)) or _scaled(net, spec, by, -sqrt(0.5))
         if layer is None:
             return None
         gone.append(layer)
         spec = layer.x
+        signs = sum(step.op == "neg" or _is_scaling(step, -sqrt(0.5)) for step in gone)
+        if spec.name == x.name and signs == 1 and any(step.op != "neg" for step in gone):
+            return gone
+    return None
+
+
+def _cubic(net: Net, spec: TensorSpec, x: TensorSpec, by: Layer) -> list[Layer] | None:
+    """x + 0.044715·x³"""
     total = net.made(spec, by, "add")
-    if total is None or "x1" not in total.inputs or total.inputs["x0"].name != x.name:
+    if total is None or "x1" not in total.inputs:
         return None
-    scaled = _step(net, total.inputs["x1"], by, "mul", 0.044715)
-    cube = None if scaled is None else net.made(scaled.x, by, "pow")
-    if scaled is None or cube is None or cube.x.name != x.name or cube.attrs.get("exponent") != 3:
-        return None
-    return x, [*gone, total, scaled, cube]
+    for a, b in (("x0", "x1"), ("x1", "x0")):
+        scaled = _scaled(net, total.inputs[b], by, 0.044715)
+        cube = None if scaled is None else net.made(scaled.x, by, "pow")
+        if scaled is not None and cube is not None and total.inputs[a].name == cube.inputs["x0"].name == x.name:
+            return [total, scaled, cube] if cube.attrs.get("exponent") == 3 else None
+    return None
 
 
-def _by_erf(net: Net, half: TensorSpec, other: TensorSpec, by: Layer) -> tuple[TensorSpec, list[Layer]] | None:
-    """(½·x)·erfc(−x·√½)"""
-    product = _step(net, half, by, "mul", 0.5)
-    root = net.made(other, by, "erfc")
-    scaled = None if root is None else _step(net, root.x, by, "mul", sqrt(0.5))
-    negative = None if scaled is None else net.made(scaled.x, by, "neg")
-    if product is None or root is None or scaled is None or negative is None or negative.x.name != product.x.name:
-        return None
-    return product.x, [product, root, scaled, negative]
+def _scaled(net: Net, spec: TensorSpec, by: Layer, factor: float) -> Layer | None:
+    """The layer that makes ``spec`` by a multiplication with ``factor``, or a division by its reciprocal."""
+    layer = net.made(spec, by, "mul", "div")
+    return layer if layer is not None and _is_scaling(layer, factor) else None
 
 
-def _halved(net: Net, last: Layer) -> bool:
-    """x·(erf(x/√2) + 1)/2"""
-    product = None if scalar_of(last) != 2 else net.made(last.x, last, "mul")
-    if product is None or "x1" not in product.inputs:
-        return False
-    x, other = product.inputs["x0"], product.inputs["x1"]
-    raised = _step(net, other, last, "add", 1.0)
-    root = None if raised is None else net.made(raised.x, last, "erf")
-    scaled = None if root is None else _step(net, root.x, last, "div", sqrt(2))
-    if raised is None or root is None or scaled is None or scaled.x.name != x.name:
-        return False
-    net.replace(last, [product, raised, root, scaled], "gelu", {"x": x}, {"approximate": "none"})
-    return True
+def _is_scaling(layer: Layer, factor: float) -> bool:
+    scalar = scalar_of(layer)
+    return (layer.op == "mul" and _is(scalar, factor)) or (layer.op == "div" and _is(scalar, 1 / factor))
+
+
+def _is(scalar: object, constant: float) -> bool:
+    # the constants are rounded to the type of x: 8 bits of bfloat16 are the fewest
+    return isinstance(scalar, (int, float)) and isclose(scalar, constant, rel_tol=2**-7)
 
 
 __all__ = ["merge_gelu"]

@@ -9,6 +9,7 @@ from multiprof.adapters._common.writer import GraphWriter
 from multiprof.ir import PARAMETER, Layer, TensorSpec
 
 _MOVES = ("reshape", "expand", "transpose", "cast")
+_COMMUTE = frozenset(("add", "mul", "maximum", "minimum"))
 
 
 class Net:
@@ -100,8 +101,9 @@ class Net:
 
 
 def scalar_of(layer: Layer) -> Any:
-    """The constant operand of a layer that has one, as its second operand."""
-    return None if layer.attrs.get("reverse") else layer.attrs.get("scalar")
+    """The constant operand of a layer that has one, as its second operand, or as either where that is the same."""
+    turned = layer.attrs.get("reverse") and layer.op not in _COMMUTE
+    return None if turned else layer.attrs.get("scalar")
 
 
 __all__ = ["Net", "scalar_of"]

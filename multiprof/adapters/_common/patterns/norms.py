@@ -1,5 +1,5 @@
 """Normalisations spelled out: (x − mean)·r·weight + bias, r = 1/√(var + ε), as Flax writes them, and
-x·(r·weight) + (bias − mean·(r·weight)), as Keras does."""
+x·(r·weight) + (bias − mean·(r·weight)), as Keras and TensorFlow do. By hand r is often a division by the root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multiprof.ir import Layer, TensorSpec
 
 @dataclass(slots=True)
 class _Parts:
-    """What a normalisation is made of, and the layers that spell it out."""
+    """What a normalisation is made of, and what spells it out; ``shared`` is x − mean where it is read twice."""
 
     x: TensorSpec
     mean: TensorSpec | None
@@ -23,6 +23,7 @@ class _Parts:
     weight: TensorSpec | None = None
     bias: TensorSpec | None = None
     gone: list[Layer] = field(default_factory=list)
+    shared: Layer | None = None
 
 
 def merge_norm(net: Net, i: int) -> bool:
@@ -31,7 +32,7 @@ def merge_norm(net: Net, i: int) -> bool:
     assert last is not None
     if "x1" not in last.inputs:
         return False
-    if last.op == "mul" and _bias_follows(net, i, last):
+    if last.op != "add" and _bias_follows(net, i, last):
         return False
     return any(_batch_norm(net, last, parts) or _own_norm(net, last, parts) for parts in _parts(net, last))
 
@@ -57,12 +58,12 @@ def _pairs(layer: Layer) -> Iterator[tuple[TensorSpec, TensorSpec]]:
 
 def _parts(net: Net, last: Layer) -> Iterator[_Parts]:
     """Every way to read the layers before ``last`` as a normalisation."""
-    if last.op == "mul":
+    if last.op != "add":
         yield from _products(net, last, [])
         return
     for product, offset in _pairs(last):
         bias, views = net.behind(offset, last)
-        core = net.made(product, last, "mul")
+        core = net.made(product, last, "mul", "div")
         if core is not None and net.declared(bias) and "x1" in core.inputs:
             for parts in _products(net, core, [core, *views]):
                 parts.bias = bias
@@ -74,29 +75,34 @@ def _parts(net: Net, last: Layer) -> Iterator[_Parts]:
 
 
 def _shifts(net: Net, core: Layer, rest: TensorSpec) -> Iterator[_Parts]:
-    """x·s + (bias − mean·s), s = r·weight or r: ``core`` is x·s, ``rest`` what is added to it."""
+    """x·s + (bias − mean·s), s = r·weight or r: ``core`` is x·s, ``rest`` what is added to it.
+
+    bias − mean·s may be a difference, or a sum with (−mean)·s.
+    """
     rest, views = net.behind(rest, core)
     gone = [core, *views]
     bias: TensorSpec | None = None
-    moved = net.made(rest, core, "add")
+    moved = net.made(rest, core, "add", "sub")
+    turned = moved is not None and moved.op == "sub"
     if moved is not None and "x1" in moved.inputs:
-        offset, more = net.behind(moved.inputs["x1"], core)
+        first, second = moved.inputs["x0"], moved.inputs["x1"]
+        offset, more = net.behind(first if turned else second, core)
         if not net.declared(offset):
             return
         bias = offset
         gone += [moved, *more]
-        rest = moved.inputs["x0"]
+        rest = second if turned else first
     taken = net.made(rest, core, "mul")
     if taken is None or "x1" not in taken.inputs:
         return
-    for negative, scale in _pairs(taken):
-        opposite = net.made(negative, core, "neg")
+    for taken_off, scale in _pairs(taken):
+        opposite = None if turned else net.made(taken_off, core, "neg")
         for x, factor in _pairs(core):
             common = net.origin(scale, "reshape", "expand")
-            if opposite is None or net.origin(factor, "reshape", "expand").name != common.name:
+            if (opposite is None) != turned or net.origin(factor, "reshape", "expand").name != common.name:
                 continue
-            mean, between = net.behind(opposite.x, core)
-            layers = [*gone, taken, opposite, *between]
+            mean, between = net.behind(taken_off if opposite is None else opposite.x, core)
+            layers = [*gone, taken, *between, *([] if opposite is None else [opposite])]
             product = net.made(common, core, "mul", uses=2)
             if product is not None and "x1" in product.inputs:
                 root = _root(net, product.inputs["x0"], core)
@@ -110,38 +116,68 @@ def _shifts(net: Net, core: Layer, rest: TensorSpec) -> Iterator[_Parts]:
 
 
 def _products(net: Net, core: Layer, gone: list[Layer]) -> Iterator[_Parts]:
-    """(x − mean)·r, (x − mean)·(r·weight) and (x·r)·weight, r = 1/√(var + ε)."""
+    """(x − mean)·r, (x − mean)·r·weight, (x − mean)·(r·weight) and (x·r)·weight, r = 1/√(var + ε)."""
+    for numerator, root in _quotients(net, core, core):
+        yield _over(net, core, numerator, root, None, gone)
+    if core.op == "div":
+        return
     for left, right in _pairs(core):
         weight, views = net.behind(right, core)
-        inner = net.made(left, core, "mul")
+        inner = net.made(left, core, "mul", "div")
         if net.declared(weight) and inner is not None and "x1" in inner.inputs:
-            for a, b in _pairs(inner):
-                root = _root(net, b, core)
-                if root is not None:
-                    variance, eps, between = root
-                    x, mean, centre = _centred(net, a, core)
-                    yield _Parts(x, mean, variance, eps, weight, None, [*gone, inner, *views, *between, *centre])
-        scale, between_views = net.behind(right, core)
+            for numerator, root in _quotients(net, inner, core):
+                yield _over(net, core, numerator, root, weight, [*gone, inner, *views])
+        scale, between = net.behind(right, core)
         product = net.made(scale, core, "mul")
-        x, mean, centre = _centred(net, left, core)
         if product is not None and "x1" in product.inputs:
-            for a, b in _pairs(product):
-                root = _root(net, a, core)
-                weight, views = net.behind(b, core)
-                if root is not None and net.declared(weight):
-                    variance, eps, between = root
-                    layers = [*gone, product, *between_views, *views, *between, *centre]
-                    yield _Parts(x, mean, variance, eps, weight, None, layers)
-        root = _root(net, right, core)
+            for factor, root in _quotients(net, product, core):
+                weight, views = net.behind(factor, core)
+                if net.declared(weight):
+                    yield _over(net, core, left, root, weight, [*gone, product, *between, *views])
+
+
+_Root = tuple[TensorSpec, Any, list[Layer]]
+
+
+def _over(
+    net: Net, by: Layer, numerator: TensorSpec, root: _Root, weight: TensorSpec | None, gone: list[Layer]
+) -> _Parts:
+    """``numerator·r``, of which the mean may have been taken off: x − mean: no mean where nothing, or 0, is."""
+    variance, eps, between = root
+    parts = _Parts(numerator, None, variance, eps, weight, None, [*gone, *between])
+    shared = net.made(numerator, by, "sub", uses=2)
+    difference = net.made(numerator, by, "sub") or shared
+    if difference is None or difference.attrs.get("reverse"):
+        return parts
+    if "x1" in difference.inputs:
+        parts.mean, views = net.behind(difference.inputs["x1"], by)
+        parts.shared = shared
+    elif shared is None and scalar_of(difference) == 0:
+        views = []
+    else:
+        return parts
+    parts.x = difference.inputs["x0"]
+    parts.gone += [difference, *views]
+    return parts
+
+
+def _quotients(net: Net, layer: Layer, by: Layer) -> Iterator[tuple[TensorSpec, _Root]]:
+    """What a layer multiplies by r, or divides by its reciprocal, and r."""
+    if layer.op == "div":
+        root = _root(net, layer.inputs["x1"], by, op="sqrt")
         if root is not None:
-            variance, eps, between = root
-            yield _Parts(x, mean, variance, eps, None, None, [*gone, *between, *centre])
+            yield layer.inputs["x0"], root
+        return
+    for numerator, factor in _pairs(layer):
+        root = _root(net, factor, by)
+        if root is not None:
+            yield numerator, root
 
 
-def _root(net: Net, spec: TensorSpec, by: Layer, uses: int = 1) -> tuple[TensorSpec, Any, list[Layer]] | None:
-    """1/√(variance + ε): the variance, ε and the layers between."""
+def _root(net: Net, spec: TensorSpec, by: Layer, uses: int = 1, op: str = "rsqrt") -> _Root | None:
+    """1/√(variance + ε), or that root: the variance, ε and the layers between."""
     spec, views = net.behind(spec, by)
-    root = net.made(spec, by, "rsqrt", uses=uses)
+    root = net.made(spec, by, op, uses=uses)
     if root is None:
         return None
     inner, more = net.behind(root.x, by)
@@ -152,17 +188,6 @@ def _root(net: Net, spec: TensorSpec, by: Layer, uses: int = 1) -> tuple[TensorS
     return variance, scalar_of(raised), [*views, root, *more, raised, *last]
 
 
-def _centred(net: Net, spec: TensorSpec, by: Layer) -> tuple[TensorSpec, TensorSpec | None, list[Layer]]:
-    """x − mean: x, the mean and the layers between; no mean where nothing, or 0, is taken off."""
-    difference = net.made(spec, by, "sub")
-    if difference is None or difference.attrs.get("reverse"):
-        return spec, None, []
-    if "x1" not in difference.inputs:
-        return (difference.x, None, [difference]) if scalar_of(difference) == 0 else (spec, None, [])
-    mean, views = net.behind(difference.inputs["x1"], by)
-    return difference.inputs["x0"], mean, [difference, *views]
-
-
 def _inputs(parts: _Parts) -> dict[str, TensorSpec]:
     named = {"x": parts.x, "weight": parts.weight, "bias": parts.bias}
     return {role: spec for role, spec in named.items() if spec is not None}
@@ -171,7 +196,13 @@ def _inputs(parts: _Parts) -> dict[str, TensorSpec]:
 def _batch_norm(net: Net, last: Layer, parts: _Parts) -> bool:
     """With given statistics, one of each for every channel."""
     mean, variance = parts.mean, parts.variance
-    if mean is None or not net.declared(mean) or not net.declared(variance) or mean.rank != 1:
+    if (
+        parts.shared is not None
+        or mean is None
+        or not net.declared(mean)
+        or not net.declared(variance)
+        or mean.rank != 1
+    ):
         return False
     if any(spec is not None and spec.shape != mean.shape for spec in (variance, parts.weight, parts.bias)):
         return False
@@ -188,6 +219,8 @@ def _own_norm(net: Net, last: Layer, parts: _Parts) -> bool:
         return False
     mean, gone = found
     x = parts.x
+    if parts.shared is not None and not any(layer is parts.shared for layer in gone):
+        return False
     if None in x.shape or not x.numel or not mean.y.numel:
         return False
     axes, rank = sorted(mean.attrs["axis"]), mean.x.rank
@@ -234,7 +267,10 @@ def _statistics(net: Net, last: Layer, parts: _Parts) -> tuple[Layer, list[Layer
         gone.append(clamped)
         variance = clamped.x
     squares = net.made(variance, last, "mean")
-    steps = _one_pass(net, last, variance, mean) if squares is None else _two_passes(net, last, squares, mean)
+    if squares is None:
+        steps = _one_pass(net, last, variance, mean)
+    else:
+        steps = _two_passes(net, last, squares, mean, parts.shared)
     return None if steps is None else (mean, [*gone, *steps])
 
 
@@ -253,10 +289,12 @@ def _one_pass(net: Net, last: Layer, variance: TensorSpec, mean: Layer) -> list[
     return [difference, squares, product, square]
 
 
-def _two_passes(net: Net, last: Layer, squares: Layer, mean: Layer) -> list[Layer] | None:
-    """E((x − E(x))²)"""
+def _two_passes(net: Net, last: Layer, squares: Layer, mean: Layer, shared: Layer | None) -> list[Layer] | None:
+    """E((x − E(x))²), where x − E(x) may be the ``shared`` one that is normalised."""
     square = net.made(squares.x, last, "square")
     difference = None if square is None else net.made(square.x, last, "sub")
+    if square is not None and shared is not None and square.x.name == shared.y.name:
+        difference = shared
     if square is None or difference is None or "x1" not in difference.inputs:
         return None
     centre, views = net.behind(difference.inputs["x1"], last)
