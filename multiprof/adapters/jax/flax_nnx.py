@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from multiprof.adapters.jax.compat import flat_state, from_flat_state, variable_class
 from multiprof.adapters.jax.flax_linen import set_inference
 from multiprof.adapters.jax.program import INPUT, Leaf, Program, arguments, build
 from multiprof.inputs import Inputs
@@ -27,7 +28,7 @@ _one_at_a_time = RLock()
 def nnx_program(module: Any, inputs: Inputs) -> Program:
     nnx = sys.modules["flax.nnx"]
     structure, state = nnx.split(module)
-    variables = list(nnx.to_flat_state(state))
+    variables = flat_state(nnx, state)
     kwargs = dict(inputs.kwargs)
     notes = set_inference(module, kwargs, len(inputs.args))
     call = build(type(module).__name__, lambda *args, **kw: (args, kw), arguments(module.__call__, inputs.args, kwargs))
@@ -42,7 +43,7 @@ def nnx_program(module: Any, inputs: Inputs) -> Program:
 
     def run(arrays: list[Any]) -> Any:
         pairs = [(path, variable.replace(array)) for (path, variable), array in zip(variables, arrays, strict=False)]
-        copy = nnx.merge(structure, nnx.from_flat_state(pairs))
+        copy = nnx.merge(structure, from_flat_state(nnx, pairs))
         before = str(nnx.graphdef(copy))
         copy.eval()
         if str(nnx.graphdef(copy)) != before and not program.notes:
@@ -58,8 +59,9 @@ def nnx_program(module: Any, inputs: Inputs) -> Program:
 def _leaf(nnx: Any, path: tuple[Any, ...], variable: Any) -> Leaf:
     value = variable.get_value() if hasattr(variable, "get_value") else variable.value
     name = "/".join(str(part) for part in path)
-    random = any(cls.__name__ in ("RngState", "RngKey", "RngCount") for cls in type(variable).__mro__)
-    learned = isinstance(variable, nnx.Param) and "float" in str(value.dtype)
+    kind_of = variable_class(variable)
+    random = any(cls.__name__ in ("RngState", "RngKey", "RngCount") for cls in kind_of.__mro__)
+    learned = issubclass(kind_of, nnx.Param) and "float" in str(value.dtype)
     kind = CONSTANT if random else PARAMETER if learned else BUFFER
     return Leaf(name, kind, tuple(value.shape), value.dtype, True if learned else None, id(value), name)
 

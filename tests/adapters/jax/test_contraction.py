@@ -16,6 +16,8 @@ from jax import lax
 import multiprof
 from multiprof.ops import family
 
+OLD = jax.__version_info__ < (0, 5)
+
 
 def struct(*shape: int, dtype: str = "float32") -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
@@ -137,6 +139,7 @@ def test_dense_general_over_heads_takes_its_bias_in(analyze: Any) -> None:
     assert report.flops == 2 * (2 * 5 * 32 * 32) + 2 * 5 * 32
 
 
+@pytest.mark.skipif(OLD, reason="jax.nn.dot_product_attention came after JAX 0.4.30")
 @pytest.mark.parametrize("causal", [False, True])
 def test_dot_product_attention(analyze: Any, causal: bool) -> None:
     """L_q = L_k = 128, D = 64 in total: 2·128·128·64, whatever the heads (COUNTING.md); the mask is counted in full."""
@@ -148,6 +151,7 @@ def test_dot_product_attention(analyze: Any, causal: bool) -> None:
         assert "softmax" in [layer.op for layer in report.graph.layers]
 
 
+@pytest.mark.skipif(OLD, reason="jax.nn.dot_product_attention came after JAX 0.4.30")
 def test_grouped_query_attention(analyze: Any) -> None:
     shape = (1, 16, 8, 4)
     report = analyze(jax.nn.dot_product_attention, [shape, (1, 16, 2, 4), (1, 16, 2, 4)])

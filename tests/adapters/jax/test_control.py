@@ -6,10 +6,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import lax
 
 import multiprof
+
+OLD = jax.__version_info__ < (0, 5)
+if jax.__version_info__ < (0, 6):
+    from jax.experimental.shard_map import shard_map
+else:
+    from jax import shard_map
 
 
 def test_scan_runs_its_length(analyze: Any) -> None:
@@ -155,14 +162,15 @@ def test_checkpoint_and_custom_rules_are_looked_through(analyze: Any) -> None:
 
 def test_a_program_on_every_device_of_a_mesh(analyze: Any) -> None:
     """One device here: looked through. The product of all is the same on any number."""
-    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:1]), ("data",))
     spec = jax.sharding.PartitionSpec("data")
-    model = jax.shard_map(lambda x, w: lax.psum(x @ w, "data"), mesh=mesh, in_specs=(spec, spec), out_specs=spec)
+    model = shard_map(lambda x, w: lax.psum(x @ w, "data"), mesh=mesh, in_specs=(spec, spec), out_specs=spec)
     report = analyze(model, [(8, 4), (4, 4)])
     assert report.macs == 8 * 4 * 4
     assert report.unsupported() == {}
 
 
+@pytest.mark.skipif(OLD, reason="before JAX 0.5 a mesh is of devices that exist, and here is one")
 def test_collectives_between_several_devices(analyze: Any) -> None:
     """What only moves elements is read; who adds what in a sum over devices is theirs to choose."""
     mesh = jax.sharding.AbstractMesh((4,), ("data",))
@@ -173,12 +181,12 @@ def test_collectives_between_several_devices(analyze: Any) -> None:
         moved = lax.all_to_all(lax.ppermute(x, "data", ring), "data", 0, 1, tiled=True)
         return lax.all_gather(x, "data", axis=1, tiled=True), lax.all_gather(x, "data"), moved
 
-    report = analyze(jax.shard_map(step, mesh=mesh, in_specs=(spec,), out_specs=spec), (16, 3))
+    report = analyze(shard_map(step, mesh=mesh, in_specs=(spec,), out_specs=spec), (16, 3))
     assert report.unsupported() == {}
     assert report.flops == 0
     made = {layer.op: layer.y.shape for layer in report.graph.layers if layer.region and layer.op != "slice"}
     assert made == {"concat": (4, 12), "stack": (4, 4, 3), "copy": (1, 12)}
-    total = jax.shard_map(
+    total = shard_map(
         lambda x: lax.psum(x, "data"), mesh=mesh, in_specs=(spec,), out_specs=jax.sharding.PartitionSpec()
     )
     assert len(analyze(total, (16, 3)).unsupported()) == 1
@@ -193,11 +201,12 @@ def test_collectives_of_vmap_are_reductions(analyze: Any) -> None:
     assert report.flops == 3 * 3 + 3 * 3 + (3 * 3 + 3)
 
 
+@pytest.mark.skipif(OLD, reason="before JAX 0.5 a mesh is of devices that exist, and here is one")
 def test_shards_of_several_devices(analyze: Any) -> None:
     """Four devices, of which none need exist: each has a quarter of the rows."""
     mesh = jax.sharding.AbstractMesh((4,), ("data",))
     spec, whole = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
-    model = jax.shard_map(lambda x, w: x @ w, mesh=mesh, in_specs=(spec, whole), out_specs=spec)
+    model = shard_map(lambda x, w: x @ w, mesh=mesh, in_specs=(spec, whole), out_specs=spec)
     report = analyze(model, [(8, 4), (4, 4)])
     assert report.macs == 8 * 4 * 4
     (region,) = report.graph.regions.values()

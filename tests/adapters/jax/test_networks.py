@@ -147,7 +147,7 @@ def test_nnx_module_equals_its_linen_twin(analyze: Any) -> None:
     kinds = {name: p.kind for name, p in other.graph.parameters.items()}
     assert kinds["conv/kernel"] == "parameter"
     assert kinds["norm/mean"] == kinds["norm/var"] == "buffer"
-    assert kinds["drop/rngs/key"] == kinds["drop/rngs/count"] == "constant"
+    assert {kind for name, kind in kinds.items() if name.startswith("drop/rngs/")} == {"constant"}
 
 
 def test_deconvolutional_generator(analyze: Any) -> None:

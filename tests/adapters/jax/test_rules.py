@@ -93,8 +93,8 @@ UNARY: dict[str, tuple[Any, list[str], int]] = {
 # counts. The arithmetic stays: it is on integers, or moves elements alone.
 GATHERED = ["arange", "mul", "add", "reshape", "fill", "concat", "gather"]
 BEFORE: list[tuple[tuple[int, ...], str, list[str]]] = [
-    ((0, 10), "slice by index", GATHERED),
-    ((0, 10), "tile", ["reshape", "expand", "reshape"]),
+    ((0, 9), "slice by index", GATHERED),
+    ((0, 9), "tile", ["reshape", "expand", "reshape"]),
     ((0, 5), "tile", ["reshape", "reshape", "expand", "reshape"]),
     ((0, 5), "split", ["slice", "slice"]),
     ((0, 5), "pad", ["pad"] * 4),  # one side at a time

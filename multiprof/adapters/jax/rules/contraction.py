@@ -6,6 +6,7 @@ matrices as numpy has them, and otherwise one step of an Einstein sum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from string import ascii_letters
 from typing import Any
@@ -76,10 +77,22 @@ def ragged_dot_general(w: Walker, eqn: Any, values: list[Value]) -> Any:
     ragged, groups = tuple(numbers.lhs_ragged_dimensions), tuple(numbers.rhs_group_dimensions)
     if len(groups) != 1 or len(ragged) != 1 or ragged[0] in (*contract_a, *batch_a):
         return NotImplemented  # the ragged dimension is contracted, or a batch: how much is computed is in the sizes
+    return _in_groups(w, eqn, values, contract_a, groups[0])
+
+
+@rule("ragged_dot")
+def ragged_dot(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """(rows, in) with (groups, in, out), the one mode that JAX had before 0.6."""
+    if [value.aval.ndim for value in eqn.invars[:2]] != [2, 3]:
+        return NotImplemented
+    return _in_groups(w, eqn, values, (1,), 0)
+
+
+def _in_groups(w: Walker, eqn: Any, values: list[Value], contract_a: Sequence[int], group: int) -> list[Value]:
     a, b = (w.tensor(value) for value in values[:2])
     y = w.like(eqn.outvars[0])
     size: Any = prod(a.shape[i] or 0 for i in contract_a)
-    attrs: dict[str, Any] = {"groups": b.shape[groups[0]]}
+    attrs: dict[str, Any] = {"groups": b.shape[group]}
     if w.is_weight(b):
         w.emit("linear", {"x": a, "weight": b}, {"y": y}, attrs | {"in_features": size})
     else:

@@ -61,7 +61,8 @@ def running(w: Walker, eqn: Any, values: list[Value]) -> Any:
     return w.unary(_RUNNING[eqn.primitive.name], eqn, values[0], {"axis": (int(eqn.params["axis"]),)})
 
 
-_OVER_DEVICES = {"psum": "sum", "psum_invariant": "sum", "pmax": "max", "pmin": "min"}
+# psum2 is what shard_map traces to in JAX 0.4
+_OVER_DEVICES = {"psum": "sum", "psum2": "sum", "psum_invariant": "sum", "pmax": "max", "pmin": "min"}
 
 
 @rule(*_OVER_DEVICES, "reduce_scatter")
