@@ -10,8 +10,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 from multiprof import InputsError
 from multiprof_benchmark import environment
+from multiprof_benchmark.join import Join
 from multiprof_benchmark.runners.base import Facts, Part
+from multiprof_benchmark.sessions.litert_slices import timed
 from multiprof_benchmark.subject import Options, Subject
+
+SLICED = "each operation's time is that of the operation alone, cut out of the file"
 
 
 class LiteRTSession:
@@ -37,11 +41,17 @@ class LiteRTSession:
         return self.interpreter.invoke()
 
     def per_layer(self, options: Options) -> Iterable[Part]:
-        return []
+        """Each operation alone; those of one layer are one group, as the layers that are one operation are."""
+        details = self.interpreter.get_tensor_details()
+        shapes = {detail["index"]: tuple(int(n) for n in detail["shape"]) for detail in details}
+        found = timed(self.path, shapes, options.threads, options.rules)
+        runs = min((len(times) for _, times in found), default=0)
+        steps = [[(part.outputs[0], times[at]) for part, times in found] for at in range(runs)]
+        return Join(self.subject.report).parts(steps)
 
     def facts(self) -> Facts:
         found = {"delegate": "XNNPACK", **environment.versions("ai-edge-litert", "numpy")}
-        return Facts("cpu", self.options.threads, found)
+        return Facts("cpu", self.options.threads, found, (SLICED,) if self.options.layers else ())
 
 
 def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
