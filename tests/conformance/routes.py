@@ -26,6 +26,8 @@ ROUTES: dict[str, Route] = {
     "keras-jax": Route("keras_networks", "differences_keras", JAX | {"KERAS_BACKEND": "jax"}),
     "keras-torch": Route("keras_networks", "differences_keras", {"KERAS_BACKEND": "torch"}),
     "tensorflow": Route("tensorflow_networks", "differences_tensorflow"),
+    "tensorflow-saved": Route("tensorflow_saved_networks", "differences_tensorflow"),
+    "tensorflow-frozen": Route("tensorflow_frozen_networks", "differences_tensorflow"),
     "tflite": Route("tflite_networks", "differences_tflite"),
     "mxnet": Route("mxnet_networks", "differences_mxnet"),
     "mxnet-symbol": Route("mxnet_symbol_networks", "differences_mxnet"),

@@ -1,16 +1,14 @@
 """The conformance networks in raw TensorFlow, as `tf.Module`s whose call is a `tf.function`; channels last.
 
-Nothing of Keras: `tf.nn`, products of matrices, loops. `exported` writes a network as SavedModel and as frozen graph.
+Nothing of Keras: `tf.nn`, products of matrices, loops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 Built = tuple[tf.Module, Any]
 
@@ -381,15 +379,6 @@ def speech() -> Built:
     parts = {"c1": Conv(40, 64, 5, bias=False), "n1": BatchNorm(64), "dw": Depthwise(64, 1, 9)}
     parts |= {"pw": Conv(64, 128, 1, bias=False), "n2": BatchNorm(128), "c2": Conv(128, 128, 3, dilation=2)}
     return Network("speech", call, _spec(1, 100, 40), **parts, head=Dense(128, 12)), (1, 100, 40)
-
-
-def exported(net: Network, folder: Path) -> tuple[Path, Path]:
-    """The network as SavedModel and as frozen graph."""
-    saved, frozen = folder / "saved", folder / "frozen.pb"
-    tf.saved_model.save(net, saved, signatures=net.function)
-    constant = convert_variables_to_constants_v2(net.function.get_concrete_function())
-    frozen.write_bytes(constant.graph.as_graph_def().SerializeToString())
-    return saved, frozen
 
 
 NETWORKS: dict[str, Callable[[], Built]] = {
