@@ -49,10 +49,14 @@ def put_in_place(replace: Callable[[Any, str, Any], None], known: list[Described
         cls = getattr(keras.layers, name, None)
         if cls is not None:
             replace(cls, "call", stand_in(cls.call, describe))
-    separable = inspect.signature(backend.nn.separable_conv)
+    original = backend.nn.separable_conv
+    separable = inspect.signature(original)
 
+    @functools.wraps(original)
     def separable_conv(*args: Any, **kwargs: Any) -> Any:
         """As two convolutions, which on TensorFlow is one operation of its own."""
+        if get_ident() != thread:
+            return original(*args, **kwargs)
         a = separable.bind(*args, **kwargs)
         a.apply_defaults()
         x, depthwise, pointwise, strides, padding, data_format, dilation = a.args
