@@ -6,6 +6,7 @@ The package keras is Keras 3, or Keras 2 before TensorFlow 2.16; the package tf_
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,23 @@ def read(
     trace: Trace,
     options: ReadOptions,
 ) -> Graph:
-    """Read a model or layer of Keras, or a file of it; an .h5 file that Keras 3 cannot load is tf_keras's, if there."""
+    """Read a model or layer of Keras, or a file of it; one of Keras 2 that Keras 3 cannot load is tf_keras's."""
     three = keras.__version__.partition(".")[0] != "2"
     if isinstance(model, Path):
         if not three:
-            return _read_file_2(model, inputs, keras, trace, options)
+            return _read_file_2(model, inputs, sys.modules["tensorflow"].keras, trace, options)
         from multiprof.adapters.keras.files import NotLoadedError
         from multiprof.adapters.keras.reader import read as read_3
 
         try:
             return read_3(model, inputs, leaves=leaves, trace=trace, options=options)
-        except NotLoadedError:
-            if importlib.util.find_spec("tf_keras") is None:
+        except NotLoadedError as error:
+            from multiprof.adapters.keras.keras2.files import written_by
+
+            if not written_by(model).startswith("2."):
                 raise
+            if importlib.util.find_spec("tf_keras") is None:
+                raise NotLoadedError(f"{error}; Keras 2 wrote it: install tf_keras, which is Keras 2") from error
             import tf_keras
 
             return _read_file_2(model, inputs, tf_keras, trace, options)

@@ -7,9 +7,13 @@ from typing import Any
 
 
 def home(model: Any) -> Any:
-    """The package (keras before 3, or tf_keras) whose layer an object is; ``None`` where it is none's."""
+    """The package (tf_keras, or tf.keras before 2.16) whose layer an object is; ``None`` where it is none's."""
     layer = layer_class(model)
-    return None if layer is None else sys.modules[layer.__module__.partition(".")[0]]
+    if layer is None:
+        return None
+    root = layer.__module__.partition(".")[0]
+    # to 2.12 some public names of keras are found under tensorflow.keras alone
+    return sys.modules["tensorflow"].keras if root == "keras" else sys.modules[root]
 
 
 def layer_class(model: Any) -> Any:

@@ -32,6 +32,18 @@ def load(path: Path, trust: bool, keras: Any) -> Any:
         raise cannot_be_loaded(path, error) from error
 
 
+def written_by(path: Path) -> str:
+    """The version of Keras that wrote a file; empty where nothing says."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return str(json.loads(archive.read("metadata.json"))["keras_version"])
+        with h5py.File(path, "r") as file:
+            return str(file.attrs["keras_version"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return ""
+
+
 def _configuration(path: Path) -> Any:
     """How the layers were made: JSON, in an attribute of an HDF5 file or a member of a zip archive."""
     if zipfile.is_zipfile(path):
@@ -59,4 +71,4 @@ def _has_code(configuration: Any) -> bool:
     return False
 
 
-__all__ = ["load"]
+__all__ = ["load", "written_by"]
