@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import keras
 
@@ -37,9 +40,30 @@ def holds_code(path: Path) -> ModelError:
     )
 
 
-def cannot_be_loaded(path: Path, error: Exception) -> NotLoadedError:
+def cannot_be_loaded(path: Path, error: Exception) -> ModelError:
+    """What is the matter, and what to do where that is known; Keras says it far down, after much that is not it."""
     text = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(cause) for cause in _causes(error))
+    unknown = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+:) '([^']*)'", said)
+    if unknown:
+        return NotLoadedError(
+            f"{path} cannot be loaded: it holds {unknown[1]!r}, which is not known here: import what registers it "
+            "with @keras.saving.register_keras_serializable(), or load the model yourself and give that, as file.py:callable"
+        )
+    if "No model config found" in said:
+        return ModelError(
+            f"{path} cannot be loaded: it holds weights or other data, and no model: give a file that model.save() "
+            "wrote, or the model itself, as file.py:callable"
+        )
+    if path.suffix == ".keras" and not is_zipfile(path):
+        return ModelError(f"{path} cannot be loaded: it is no .keras file, which is a zip archive, or not a whole one")
     return NotLoadedError(f"{path} cannot be loaded: {text[:_LONG]}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 __all__ = ["NotLoadedError", "cannot_be_loaded", "holds_code", "load"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import keras
 
 from multiprof.adapters._common.binding import Bound, Declared, bind
 from multiprof.adapters.keras.backends import prepared
-from multiprof.adapters.keras.calls import recording
+from multiprof.adapters.keras.calls import Calls, recording
 from multiprof.adapters.keras.files import load
 from multiprof.adapters.keras.rewrite import rewritten, variables_of
 from multiprof.adapters.keras.state import built, settings_unchanged, unchanged
@@ -61,9 +62,9 @@ def read(
                 backend, function, given = prepared(call, [v.value for v in variables], inputs, model.name)
                 graph = trace(backend, function, given)
             break
-        except MultiprofError:
+        except MultiprofError as error:
             if not functions:
-                raise
+                raise type(error)(_by_paths(str(error), calls)) from error.__cause__
     graph = rewritten(graph, variables, calls, [item.name for item in declared or ()] if bound else [])
     graph.name = model.name
     graph.metadata["framework_version"] = f"{keras.__version__} on {backend} {graph.metadata['framework_version']}"
@@ -75,6 +76,11 @@ def read(
     if from_file and options.trust:
         graph.metadata["trust"] = True
     return graph
+
+
+def _by_paths(message: str, calls: Calls) -> str:
+    """A backend's message with the paths of layers for the scopes that stand for them."""
+    return re.sub(r"(?:[\w.]*[./])?kscope(\d+)", lambda scope: calls.known[int(scope[1])].path, message)
 
 
 def _declared(model: Any) -> list[Declared] | None:

@@ -24,14 +24,19 @@ _GENERATOR = "global_seed_generator"  # made when a random number is first asked
 @contextmanager
 def settings_unchanged() -> Iterator[None]:
     """What loading, copying and calling a model moves on in the process: Python's random numbers, which seeds are made
-    of, the counters behind names, and the generator of random numbers without a seed."""
+    of, the counters behind names, and the generator of random numbers without a seed. Meanwhile an error of the model
+    is raised as it is, not wrapped into Keras's account of the call."""
     numbers = random.getstate()
+    filtering = keras.config.is_traceback_filtering_enabled()
     counters = global_state.get_global_attribute(_COUNTERS)
     before = None if counters is None else dict(counters)
     generator = global_state.get_global_attribute(_GENERATOR)
+    keras.config.disable_traceback_filtering()
     try:
         yield
     finally:
+        if filtering:
+            keras.config.enable_traceback_filtering()
         random.setstate(numbers)
         global_state.set_global_attribute(_GENERATOR, generator)
         made = global_state.get_global_attribute(_COUNTERS)
