@@ -48,7 +48,7 @@ def cannot_be_loaded(path: Path, error: Exception) -> ModelError:
     if unknown:
         return NotLoadedError(
             f"{path} cannot be loaded: it holds {unknown[1]!r}, which is not known here: import what registers it "
-            "with @keras.saving.register_keras_serializable(), or load the model yourself and give that, as file.py:callable"
+            "with @keras.saving.register_keras_serializable(), or load the model there and give it as file.py:callable"
         )
     if "No model config found" in said:
         return ModelError(
