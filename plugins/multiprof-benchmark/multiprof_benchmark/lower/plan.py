@@ -44,6 +44,11 @@ class Plan:
         yield from _walk(self.body)
 
     @property
+    def loops(self) -> bool:
+        """Whether there are any."""
+        return any(isinstance(item, Loop) for item in self.body)
+
+    @property
     def weights(self) -> set[str]:
         """Tensors that do not change from run to run: what is declared, written into the program, or prepared."""
         found = set(self.graph.parameters)

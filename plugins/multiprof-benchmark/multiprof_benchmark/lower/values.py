@@ -85,6 +85,8 @@ def _draw(layer: Layer, role: str, spec: TensorSpec) -> Draw | None:
         return _ZEROS
     if op == "prelu" and role == "weight":
         return Draw(CONSTANT, 0.25)
+    if op == "pow":  # a real power of a negative number is none; an even one of any number is
+        return Draw(CONSTANT, 2.0) if role == "x1" else None
     if op in _POSITIVE:
         return Draw(UNIFORM, 0.5, 1.5)
     return None

@@ -20,10 +20,11 @@ from multiprof_benchmark.lower.torch.table import (
     Context,
     Kernel,
     NotLoweredError,
+    Prepare,
     Tensor,
     kernel_of,
 )
-from multiprof_benchmark.lower.values import Draws
+from multiprof_benchmark.lower.values import CONSTANT, Draw, Draws
 
 assert rules.__all__  # importing the rules fills the table
 
@@ -74,7 +75,9 @@ class _Builder:
         plan = self.plan
         states = {}
         for name, spec in plan.states.items():
-            states[name] = self.env[name] = self.state.input(spec)
+            counter = spec.is_integer and self.plan.loops  # a loop counts from 0
+            made = self.state.draw(spec, Draw(CONSTANT, 0.0)) if counter else self.state.input(spec)
+            states[name] = self.env[name] = made
         examples = [self.state.input(spec) for spec in plan.graph.inputs]
         self.env |= {spec.name: tensor for spec, tensor in zip(plan.graph.inputs, examples, strict=True)}
         for layer in plan.prepared:
@@ -126,7 +129,10 @@ class _Builder:
 
     def _weight(self, spec: TensorSpec) -> Tensor:
         made = self.static.get(spec.name)
-        return self.state.weight(spec) if made is None else made
+        if made is None:
+            return self.state.weight(spec)
+        take = self.state.part(spec, tuple(made.shape))
+        return made if take is None else take(made)
 
     # what runs every time
 
@@ -155,6 +161,7 @@ class _Builder:
         except (NotLoweredError, RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
             self._stand_in(layer, _brief(error))
             return None
+        results = self._steadied(step, operands, results)
         self._look(step, operands, results)
         for name, at in step.writes:
             self.env[name] = results[at]
@@ -165,6 +172,22 @@ class _Builder:
         for spec in layer.outputs.values():
             self.hosts[spec.name] = step
         return step
+
+    def _steadied(
+        self, step: Step, operands: Mapping[str, Tensor], results: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """Drawn weights are scaled so that the layer's results have a deviation of about 1, where they had another one
+        by far: D. Mishkin, J. Matas: All you need is a good init (2016)."""
+        if self.state.values is not None or step.layer.op not in _SCALED or "weight" not in step.weights:
+            return results
+        (y,) = results
+        if not y.is_floating_point() or y.numel() < 2:
+            return results
+        deviation = float(y.float().std())
+        if 0.1 < deviation < 10 or not 0 < deviation < float("inf"):
+            return results
+        step.weights["weight"] = step.weights["weight"] / deviation
+        return step(operands)  # type: ignore[no-any-return]
 
     def _stand_in(self, layer: Layer, reason: str) -> None:
         self.missing[layer.name] = reason
@@ -187,8 +210,12 @@ class _Builder:
     def _step(self, layer: Layer, kernel: Kernel) -> Step:
         """The step with its weights laid out; operands are those that run-time makes."""
         weights: dict[str, Tensor] = {}
+        prepare = dict(kernel.prepare)
         for role, spec in layer.inputs.items():
             if spec.name in self.env:
+                take = self.state.part(spec, tuple(self.env[spec.name].shape))
+                if take is not None and not role.startswith("alias"):
+                    prepare[role] = _then(take, prepare.get(role))
                 continue
             tensor = self._weight(spec)
             if role.startswith("alias"):  # a weight that is written to, or shares memory with one that is
@@ -197,7 +224,7 @@ class _Builder:
             lay = kernel.prepare.get(role)
             weights[role] = tensor if lay is None else lay(tensor)
         fixed = {name: tensor.to(self.device) for name, tensor in kernel.fixed.items()}
-        return Step(layer, replace(kernel, fixed=fixed), weights)
+        return Step(layer, replace(kernel, fixed=fixed, prepare=prepare), weights)
 
     def _check(self, step: Step, results: tuple[Tensor, ...]) -> None:
         found = differences(step, results, self.context)
@@ -254,9 +281,17 @@ class _Builder:
                 self.findings[step.name] = f"{share:.0%} of its results are denormal"
 
 
+# Layers whose results are as large as their weights.
+_SCALED = frozenset(("conv", "conv_transpose", "linear"))
+
+
 def _meant(layer: Layer) -> bool:
     """Infinities on purpose: masks."""
     return layer.op in ("fill", "masked_fill", "where", "constant", "index_put", "attention", "max_pool", "pad")
+
+
+def _then(first: Prepare, second: Prepare | None) -> Prepare:
+    return first if second is None else lambda tensor: second(first(tensor))
 
 
 def raise_from(layer: Layer, error: NotLoweredError) -> None:

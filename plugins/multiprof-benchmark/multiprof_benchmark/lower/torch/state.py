@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from multiprof import InputsError, Parameter, TensorSpec
 
-from multiprof_benchmark.lower.torch.table import WIDENED, Context, NotLoweredError, Tensor
+from multiprof_benchmark.lower.torch.table import WIDENED, Context, NotLoweredError, Prepare, Tensor
 from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draw, Draws
 
 
@@ -28,27 +28,49 @@ class State:
         self.generator = torch.Generator().manual_seed(seed)
         self.drawn: list[str] = []  # parameters that the caller's values do not hold
         self._made: dict[str, Tensor] = {}
-        self._pieces: dict[str, tuple[Tensor, int]] = {}  # owner → its values, and how many are handed out
+        self._begin: dict[str, int] = {}  # owner → where its next part begins
+        self._read: dict[str, int] = {}  # owner → elements of all its parts that operands are
+        for name, readers in draws.readers.items():
+            sizes = [layer.inputs[role] for layer, role in readers]
+            self._read[name] = sum(spec.numel for spec in sizes if None not in spec.shape)
 
     def weight(self, spec: TensorSpec) -> Tensor:
-        """A declared tensor, or the next piece of one where the operand is smaller than what it names."""
-        owner = self.parameters[spec.name]
-        if owner.spec.shape == spec.shape:
-            if spec.name not in self._made:
-                self._made[spec.name] = self._declared(owner)
-            return self._made[spec.name]
+        """A declared tensor, or the part of one that an operand of another shape is."""
+        if spec.name not in self._made:
+            self._made[spec.name] = self._declared(self.parameters[spec.name])
+        whole = self._made[spec.name]
+        take = self.part(spec, tuple(whole.shape))
+        return whole if take is None else take(whole)
+
+    def part(self, spec: TensorSpec, given: tuple[int, ...]) -> Prepare | None:
+        """How an operand comes out of the tensor that it names, which has the shape ``given``; ``None``: it is that.
+
+        A Graph names the owner of such a part, not where in it the part lies. A larger operand is the owner broadcast,
+        one of as many elements the owner reshaped (or transposed, where its sizes say so). Smaller ones follow one
+        another where together they are the whole owner, as the thirds of an attention's input projection are; else each
+        begins at the front, as the positions for a short sentence do.
+        """
         shape = tuple(d for d in spec.shape if d is not None)
-        whole, begin = self._pieces.get(spec.name, (None, 0))
-        if whole is None:
-            whole = self._made.get(spec.name)
-            whole = (self._declared(owner) if whole is None else whole).reshape(-1)
-        size = prod(shape)
-        if begin + size > whole.numel():
-            begin = 0
-        if size > whole.numel():
-            raise NotLoweredError(f"a piece {shape} of {spec.name}, which has {whole.numel()} elements")
-        self._pieces[spec.name] = (whole, begin + size)
-        return whole[begin : begin + size].reshape(shape)
+        if given == shape or len(shape) < spec.rank:
+            return None
+        size, whole = prod(shape), prod(given)
+        if size == whole:
+            if len(given) == 2 and shape == given[::-1]:
+                return lambda t: t.t()
+            return lambda t: t.reshape(shape)
+        if size > whole:
+            if len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False)):
+                raise NotLoweredError(f"{spec.name} {given} as an operand {shape}")
+            return lambda t: t.expand(shape)
+        if self._read.get(spec.name, 0) % whole == 0:
+            begin = self._begin.get(spec.name, 0)
+            self._begin[spec.name] = (begin + size) % whole
+            if begin + size <= whole:
+                return lambda t: t.reshape(-1)[begin : begin + size].reshape(shape)
+        if len(given) == len(shape) and all(n <= m for n, m in zip(shape, given, strict=True)):
+            front = tuple(slice(0, n) for n in shape)
+            return lambda t: t[front]
+        return lambda t: t.reshape(-1)[:size].reshape(shape)
 
     def _declared(self, owner: Parameter) -> Tensor:
         if self.values is not None:

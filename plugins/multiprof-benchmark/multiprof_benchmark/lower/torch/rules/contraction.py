@@ -16,7 +16,24 @@ from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 @rule("linear")
 def linear(layer: Layer, context: Context) -> Kernel:
+    """Some formats write the result in another shape of as many elements, or read x as rows of in_features."""
     x, weight, y = (shape_of(spec) for spec in (layer.x, layer.inputs["weight"], layer.y))
+    n = int(layer.attrs["in_features"])
+    if layer.attrs.get("equation") is None and x[-1:] != (n,) and layer.x.numel % n == 0:
+        x = (layer.x.numel // n, n)
+    made = _linear(layer, x, weight, (*x[:-1], y[-1]) if y else y)
+    if layer.attrs.get("equation") is None and (*x[:-1], *y[-1:]) != y and layer.y.numel == prod((*x[:-1], y[-1])):
+        inner = made.run
+
+        def run(x: Tensor, **operands: Tensor) -> Tensor:
+            return inner(x=x.reshape(rows), **operands).reshape(y)  # type: ignore[union-attr]  # one result
+
+        rows = x
+        return Kernel(run, made.prepare, made.fixed, made.rescale, made.notes)
+    return made
+
+
+def _linear(layer: Layer, x: tuple[int, ...], weight: tuple[int, ...], y: tuple[int, ...]) -> Kernel:
     if int(layer.attrs.get("groups") or 1) > 1:
         return _grouped(layer, weight)
     equation = layer.attrs.get("equation")

@@ -60,7 +60,7 @@ def _joined(layer: Layer, context: Context, function: Callable[..., Tensor]) -> 
     if "x1" in layer.inputs:
         return Kernel(typed(layer, context, lambda x0, x1: function(x0, x1)))
     value, notes = _constant(layer), () if "scalar" in layer.attrs else ("a constant is not known, so it is 1",)
-    if layer.op in _NO_NUMBERS:
+    if layer.op in _NO_NUMBERS or isinstance(value, (tuple, list)):
         kind = context.type_of(layer.inputs["x0"])
         one = torch.tensor(value, dtype=kind)
         first: Callable[..., Tensor] = lambda x0, one: function(x0, one)  # noqa: E731

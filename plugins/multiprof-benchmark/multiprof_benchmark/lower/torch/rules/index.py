@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from multiprof import Layer
 
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
+from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 _REDUCE = {"sum": "sum", "prod": "prod", "mean": "mean", "amax": "amax", "amin": "amin"}
@@ -19,6 +20,11 @@ def _integers(x: Tensor) -> Tensor:
     return x if x.dtype in (torch.int64, torch.int32, torch.bool) else x.long()
 
 
+def _within(size: int) -> Prepare:
+    """Positions along an axis, those from its end (negative) as torch wants them, and computed ones kept in range."""
+    return lambda at: at if at.dtype == torch.bool or size == 0 else _integers(at).remainder(size)
+
+
 @rule("gather")
 def gather(layer: Layer, context: Context) -> Kernel:
     """Rows by index (numpy's take), or single elements (its take_along_axis), by the shapes."""
@@ -26,6 +32,10 @@ def gather(layer: Layer, context: Context) -> Kernel:
     if "axis" not in layer.attrs and y == at:
         return Kernel(lambda x, indices: torch.take(x, indices.long()))
     axis = int(layer.attrs.get("axis") or 0)
+    return replace(_gather(layer, x, at, y, axis), prepare={"indices": _within(x[axis])})
+
+
+def _gather(layer: Layer, x: tuple[int, ...], at: tuple[int, ...], y: tuple[int, ...], axis: int) -> Kernel:
     batch = int(layer.attrs.get("batch_dims") or 0)
     if not batch and (*x[:axis], *at, *x[axis + 1 :]) == y:
         if len(at) == 1:
@@ -81,7 +91,10 @@ def index(layer: Layer, context: Context) -> Kernel:
         at = shape_of(layer.inputs[roles[0]])
         depth = at[-1] if at else 0
         if (*at, *x[1:]) != y and 0 < depth <= len(x) and (*at[:-1], *x[depth:]) == y:
-            return Kernel(lambda x, x0: x[tuple(_integers(x0).unbind(-1))])
+            sizes = torch.tensor(x[:depth])
+            return Kernel(lambda x, x0, sizes: x[tuple(x0.long().remainder(sizes).unbind(-1))], fixed={"sizes": sizes})
+    if layer.attrs.get("lengths"):
+        return _packed(tuple(layer.attrs["lengths"]), axes[0], x)
     if not roles:
         return Kernel(lambda x: x.clone().reshape(shape_of(layer.y)))
     if len(axes) != len(roles):
@@ -89,10 +102,28 @@ def index(layer: Layer, context: Context) -> Kernel:
     scalars = all(layer.inputs[role].rank == 0 for role in roles)
     if scalars and len(y) == len(x):  # a part that begins at computed places
         return Kernel(_dynamic(axes, roles, shape_of(layer.y)))
+    within = {role: _within(x[axis]) for role, axis in zip(roles, axes, strict=True)}
     if None in y:
-        return Kernel(lambda x, **at: x[_positions(axes, [_integers(at[role]) for role in roles])])
+        return Kernel(lambda x, **at: x[_positions(axes, [at[role] for role in roles])], within)
     shape = shape_of(layer.y)
-    return Kernel(lambda x, **at: x[_positions(axes, [_integers(at[role]) for role in roles])].reshape(shape))
+    return Kernel(lambda x, **at: x[_positions(axes, [at[role] for role in roles])].reshape(shape), within)
+
+
+def _packed(lengths: tuple[int, ...], axis: int, x: tuple[int, ...]) -> Kernel:
+    """Sequences of falling lengths as rows, time first (pack_padded_sequence)."""
+    time = x[axis]
+    rows = [n * time + t if axis else t * x[1] + n for t in range(lengths[0]) for n, size in enumerate(lengths) if size > t]
+    return Kernel(lambda x, rows, x0: x.flatten(0, 1).index_select(0, rows), fixed={"rows": torch.tensor(rows)})
+
+
+def _padded(sizes: tuple[int, ...], x: tuple[int, ...]) -> Kernel:
+    """Packed rows back in their places, time first (pad_packed_sequence)."""
+    rows = torch.tensor([t * x[1] + n for t, size in enumerate(sizes) for n in range(size)])
+
+    def run(x: Tensor, src: Tensor, rows: Tensor, x0: Tensor) -> Tensor:
+        return x.flatten(0, 1).index_copy(0, rows, src).reshape(x.shape)
+
+    return Kernel(run, fixed={"rows": rows})
 
 
 def _dynamic(axes: tuple[int, ...], roles: list[str], y: tuple[int, ...]) -> Any:
@@ -134,6 +165,8 @@ def index_put(layer: Layer, context: Context) -> Kernel:
     x, roles, axes = shape_of(layer.inputs["x"]), _operands(layer), tuple(layer.attrs.get("axes") or ())
     value = layer.attrs.get("value", 0)
     source = layer.inputs.get("src")
+    if layer.attrs.get("batch_sizes"):
+        return _padded(tuple(layer.attrs["batch_sizes"]), x)
     if not roles:
         if source is None:
             raise NotLoweredError("what is written where is not known")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice, permutations
 from math import prod
@@ -13,6 +14,7 @@ from multiprof_benchmark.lower.parts import Cut, cut_of, diagonal_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
+_HEADS = re.compile(r"part (\d+) of (\d+) of each head")
 View = Callable[[Tensor], Tensor]
 
 
@@ -89,9 +91,18 @@ def slice_(layer: Layer, context: Context) -> Kernel:
         return Kernel((lambda x: x.real) if layer.attrs["index"] == "real" else (lambda x: x.imag))
     if len(x) >= 2 and y == (*x[:-2], min(x[-2:])) and str(layer.attrs.get("index")).startswith("diagonal"):
         return Kernel(moved(layer, lambda x: torch.diagonal(x, 0, -2, -1)))
+    heads = _HEADS.fullmatch(str(layer.attrs.get("index")))
+    if heads and len(x) == len(y) == 3:
+        return Kernel(moved(layer, _interleaved(y, int(heads[1]), int(heads[2]))))
     cut, exact = cut_of(layer)
     notes = () if exact else ("a part of the same shape, from the front",)
     return Kernel(moved(layer, cutter(cut)), notes=notes)
+
+
+def _interleaved(y: tuple[int, ...], number: int, parts: int) -> View:
+    """(L, N, heads·parts·D) → part of (N·heads, L, D), as GluonNLP interleaves queries, keys and values."""
+    joint, length, width = y
+    return lambda x: x.reshape(length, joint, parts, width)[:, :, number].transpose(0, 1)
 
 
 def cutter(cut: Cut) -> View:
@@ -128,6 +139,10 @@ def join(layer: Layer, context: Context) -> Kernel:
     axis = int(layer.attrs.get("axis", 0))
     roles = sorted((r for r in layer.inputs if r[0] == "x"), key=lambda r: int(r[1:] or 0))
     function: Callable[..., Tensor] = torch.cat if layer.op == "concat" else torch.stack
+    times, rest = divmod(shape_of(layer.y)[axis], len(roles))
+    if layer.op == "stack" and times > 1 and not rest:  # what the trips of a loop made, one behind the other
+        note = "the last trip's value stands for those of all trips"
+        return Kernel(lambda **operands: torch.stack([operands[r] for r in roles] * times, axis), notes=(note,))
     return Kernel(lambda **operands: function([operands[role] for role in roles], axis))
 
 

@@ -1,0 +1,279 @@
+"""Graph → .tflite: every layer written as TensorFlow Lite's operators, with random weights or given ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from multiprof import Layer, Report, TensorSpec
+
+from multiprof_benchmark.lower.layouts import UnknownLayoutError
+from multiprof_benchmark.lower.plan import Loop, Plan, plan_of
+from multiprof_benchmark.lower.share import LEAST, Share, share_of
+from multiprof_benchmark.lower.tflite.fuse import fused
+from multiprof_benchmark.lower.tflite.table import RULES, NotLoweredError, shape_of
+from multiprof_benchmark.lower.tflite.values import Perm, Value, permuted, straight
+from multiprof_benchmark.lower.tflite.writer import TYPES, Writer
+from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draw, Draws
+
+NONE = 0  # no fused activation
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """A written model: the file's bytes, how much of the model it is, and sentences for the reader."""
+
+    data: bytes
+    share: Share
+    notes: tuple[str, ...]
+
+
+class Builder:
+    """What rules write with. Tensors of the file are `Value`s; layers find them by the names of the Graph."""
+
+    def __init__(self, report: Report, values: Mapping[str, Any] | None, seed: int) -> None:
+        self.report = report
+        self.plan: Plan = plan_of(report)
+        self.graph = self.plan.graph
+        self.writer = Writer(self.graph.name)
+        self.draws = Draws(self.graph.layers)
+        self.given = values or {}
+        self.source = np.random.default_rng(seed)
+        self.found: dict[str, Value] = {}
+        self.arrays: dict[str, Any] = {}
+        self.norms: dict[str, Layer] = {
+            host: self._layer(name) for name, host in self.plan.merged.items()
+        }
+        self.activations, self.becomes = fused(self.graph, self.plan.layers(), self.plan.merged)
+        self.missing: dict[str, str] = {}
+
+    def _layer(self, name: str) -> Layer:
+        return next(layer for layer in self.graph.layers if layer.name == name)
+
+    # the whole
+
+    def build(self, least: float) -> Flat:
+        if self.plan.states:
+            name = next(iter(self.plan.states))
+            for layer in self.plan.layers():
+                if layer.region is not None:
+                    self.missing.setdefault(layer.name, f"it stands in a loop that carries {name}")
+        inputs = [(spec.name, self._input(spec)) for spec in self.graph.inputs]
+        for layer in self.plan.prepared:
+            self._prepare(layer)
+        for item in self.plan.body:
+            if isinstance(item, Loop):
+                for layer in _inside(item):
+                    self._refuse(layer, "a loop is not written")
+            else:
+                self._write(item)
+        share = share_of(self.report, self.missing)
+        share.refuse_below(least, "tflite")
+        outputs = []
+        for spec in self.graph.outputs:
+            value = self.plain(self.value(spec))
+            outputs.append((spec.name, value.number))
+        return Flat(self.writer.finish(inputs, outputs), share, tuple(self.plan.notes))
+
+    def _input(self, spec: TensorSpec) -> int:
+        value = self.make(spec, straight(spec.rank))
+        self.found[spec.name] = value
+        return value.number
+
+    def _write(self, layer: Layer) -> None:
+        if layer.name in self.plan.merged or all(spec.name in self.found for spec in layer.outputs.values()):
+            return
+        function = RULES.get(layer.op)
+        try:
+            if function is None:
+                raise NotLoweredError("no lowering of this op onto TensorFlow Lite")
+            for spec in (*layer.inputs.values(), *layer.outputs.values()):
+                shape_of(spec)
+            function(self, layer)
+        except (NotLoweredError, UnknownLayoutError, KeyError, ValueError, TypeError, IndexError) as error:
+            text = f"attribute or role {error} is missing" if isinstance(error, KeyError) else str(error)
+            self._refuse(layer, text)
+
+    def _refuse(self, layer: Layer, reason: str) -> None:
+        """Name a layer as not written; zeros stand in for its results, so that what follows can be."""
+        self.missing[layer.name] = reason
+        for spec in layer.outputs.values():
+            if spec.name not in self.found and None not in spec.shape:
+                shape = shape_of(spec)
+                number = self.writer.constant(np.zeros(shape, _numpy(spec.dtype)), spec.name)
+                self.found[spec.name] = Value(number, shape, self.dtype(spec), straight(len(shape)))
+
+    def _prepare(self, layer: Layer) -> None:
+        """What only prepares weights: its result is drawn as its readers need it."""
+        for spec in layer.outputs.values():
+            self.arrays[spec.name] = self.draw(spec, self.draws.of(spec, weight=True))
+
+    # tensors
+
+    def value(self, spec: TensorSpec) -> Value:
+        """The tensor of the file for one of the Graph; weights are written when they are first asked for."""
+        if spec.name not in self.found:
+            array = self.array(spec)
+            self.found[spec.name] = self.constant(array, spec.name)
+        return self.found[spec.name]
+
+    def array(self, spec: TensorSpec) -> Any:
+        """The values of a weight or constant: given ones by the framework's key, else drawn."""
+        if spec.name not in self.arrays:
+            owner = self.graph.parameters.get(spec.name)
+            if owner is None:
+                raise NotLoweredError(f"{spec.name} is not known beforehand")
+            keys = (owner.source, owner.name, *owner.tied)
+            key = next((key for key in keys if key in self.given), None)
+            if key is not None:
+                array = np.asarray(self.given[key]).reshape(shape_of(owner.spec))
+            else:
+                array = self.draw(owner.spec, self.draws.of(owner.spec, weight=True))
+            self.arrays[spec.name] = array.astype(_numpy(owner.spec.dtype))
+        array = self.arrays[spec.name]
+        shape = shape_of(spec)
+        if array.shape != shape:
+            if array.size < np.prod(shape, dtype=int):
+                raise NotLoweredError(f"{spec.name} has {array.size} elements, not {shape}")
+            array = array.reshape(-1)[: int(np.prod(shape, dtype=int))].reshape(shape)
+        return array
+
+    def is_weight(self, spec: TensorSpec) -> bool:
+        return spec.name in self.graph.parameters or spec.name in self.arrays
+
+    def draw(self, spec: TensorSpec, how: Draw) -> Any:
+        shape = shape_of(spec)
+        if how.kind == CONSTANT:
+            made: Any = np.full(shape, how.a)
+        elif how.kind == INTEGERS:
+            made = self.source.integers(int(how.a), max(int(how.b), int(how.a) + 1), shape)
+        elif how.kind == NORMAL:
+            made = self.source.normal(how.a, how.b, shape)
+        else:
+            made = self.source.uniform(how.a, how.b, shape)
+        return np.asarray(made).astype(_numpy(spec.dtype))
+
+    def constant(self, array: Any, name: str = "constant") -> Value:
+        array = np.asarray(array)
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        return Value(self.writer.constant(array, name), array.shape, array.dtype.name, straight(array.ndim))
+
+    def integers(self, values: Sequence[int]) -> int:
+        """The number of a constant of 32-bit integers: axes, shapes, paddings."""
+        return self.writer.constant(np.array(values, dtype=np.int32), "integers")
+
+    def dtype(self, spec: TensorSpec) -> str:
+        return np.dtype(_numpy(spec.dtype)).name
+
+    def writer_type(self, dtype: str) -> int:
+        """The file's own number for a dtype."""
+        return int(TYPES[dtype])
+
+    def make(self, spec: TensorSpec, perm: Perm, suffix: str = "") -> Value:
+        """A tensor for one of the Graph's, stored in that order."""
+        shape = permuted(shape_of(spec), perm)
+        return self.temporary(shape, self.dtype(spec), f"{spec.name}{suffix}", perm)
+
+    def temporary(self, shape: Sequence[int], dtype: str, name: str, perm: Perm | None = None) -> Value:
+        shape = tuple(int(n) for n in shape)
+        number = self.writer.tensor(shape, dtype, name)
+        return Value(number, shape, dtype, straight(len(shape)) if perm is None else perm)
+
+    # operators
+
+    def emit(
+        self, kind: str, inputs: Sequence[Value | int], output: Value, options: str = "", version: int = 1, **settings: Any
+    ) -> Value:
+        numbers = [item if isinstance(item, int) else item.number for item in inputs]
+        self.writer.operator(kind, numbers, [output.number], options, version, **settings)
+        return output
+
+    def result(self, layer: Layer, value: Value, role: str = "y") -> None:
+        """Take a value as a layer's result, and as that of the activation merged into it."""
+        name: str | None = layer.outputs[role].name
+        while name is not None and name not in self.found:
+            self.found[name] = value
+            name = self.becomes.get(name)
+
+    def activation(self, layer: Layer) -> int:
+        """The activation merged into a layer."""
+        return self.activations.get(layer.name, NONE)
+
+    def name(self, layer: Layer, role: str = "y") -> str:
+        """The name of a layer's result: that of the last tensor that it becomes."""
+        name = layer.outputs[role].name
+        while name in self.becomes:
+            name = self.becomes[name]
+        return name
+
+    def ordered(self, value: Value, perm: Perm, name: str = "") -> Value:
+        """A value stored in another order: as it is where only dimensions of 1 move, else by a TRANSPOSE."""
+        if value.perm == perm:
+            return value
+        moves = tuple(value.perm.index(axis) for axis in perm)
+        shape = tuple(value.shape[at] for at in moves)
+        label = name or self.label(value)
+        if [n for n in value.shape if n != 1] == [n for n in shape if n != 1] and _kept(moves, value.shape):
+            return self.reshaped(value, shape, perm, label)
+        made = self.temporary(shape, value.dtype, f"{label}_turned", perm)
+        return self.emit("TRANSPOSE", [value, self.integers(moves)], made, "TransposeOptions")
+
+    def plain(self, value: Value, name: str = "") -> Value:
+        """A value in the Graph's own order."""
+        return self.ordered(value, straight(value.rank), name)
+
+    def reshaped(self, value: Value, shape: Sequence[int], perm: Perm | None = None, name: str = "") -> Value:
+        """The same elements in another shape."""
+        shape = tuple(int(n) for n in shape)
+        order = straight(len(shape)) if perm is None else perm
+        if shape == value.shape and order == value.perm:
+            return value
+        made = self.temporary(shape, value.dtype, f"{name or self.label(value)}_shaped", order)
+        return self.emit("RESHAPE", [value, self.integers(shape)], made, "ReshapeOptions", newShape=np.array(shape))
+
+    def label(self, value: Value) -> str:
+        name = self.writer.tensors[value.number].name
+        return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _kept(moves: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether the dimensions that are larger than 1 stay in their order."""
+    order = [at for at in moves if shape[at] != 1]
+    return order == sorted(order)
+
+
+def _inside(loop: Loop) -> list[Layer]:
+    found: list[Layer] = []
+    for item in loop.body:
+        found += _inside(item) if isinstance(item, Loop) else [item]
+    return found
+
+
+def _numpy(dtype: str) -> Any:
+    """The type a tensor is computed in: TensorFlow Lite computes floats in 32 bits."""
+    if dtype in ("float16", "bfloat16", "float64") or dtype.startswith("float8"):
+        return np.float32
+    if dtype not in TYPES:
+        raise NotLoweredError(f"TensorFlow Lite has no tensors of {dtype or 'an unknown type'}")
+    return np.dtype(dtype)
+
+
+def lower(
+    report: Report, *, values: Mapping[str, Any] | None = None, seed: int = 0, least: float = LEAST
+) -> Flat:
+    """The model of a report as a .tflite file.
+
+    ``values`` are the real parameters by the key under which the framework has them (`Parameter.source`); what they
+    lack is drawn, equal for equal ``seed``. Raises `UnsupportedOpError` where less than the share ``least`` of the
+    multiply-adds can be written; what cannot be is named in ``share``, and zeros stand in for it.
+    """
+    from multiprof_benchmark.lower.tflite import rules
+
+    assert rules.__all__  # importing the rules fills the table
+    return Builder(report, values, seed).build(least)
+
+
+__all__ = ["Builder", "Flat", "lower"]
