@@ -46,9 +46,9 @@ def channel_axis(shape: Sequence[int | None], channels: int, framework: str) -> 
         return len(shape) - 1
     last = len(shape) - 1
     order = (last, 1) if framework in CHANNELS_LAST else (1, last)
-    for axis in (*order, *range(len(shape))):
+    for axis in [*order, *range(len(shape))]:
         if shape[axis] == channels:
-            return axis
+            return int(axis)
     raise UnknownLayoutError(f"no dimension of {tuple(shape)} has {channels} elements")
 
 

@@ -1,9 +1,9 @@
 """A Graph of any framework as a torch program: `lower(report)` makes it, on any device and in any dtype.
 
-    program = lower(multiprof.analyze("model.onnx"))
-    program(*program.examples)  # the whole
-    program.steps["conv1"]  # one layer of it, callable by itself
-    print(program.share)  # how much of the model that is, and what is missing
+program = lower(multiprof.analyze("model.onnx"))
+program(*program.examples)  # the whole
+program.steps["conv1"]  # one layer of it, callable by itself
+print(program.share)  # how much of the model that is, and what is missing
 """
 
 from __future__ import annotations

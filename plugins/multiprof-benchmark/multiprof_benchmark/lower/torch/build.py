@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from multiprof import Layer, Report, TensorSpec
 
+from multiprof import Layer, Report, TensorSpec
 from multiprof_benchmark.lower.plan import Loop, Plan, plan_of
 from multiprof_benchmark.lower.share import LEAST, share_of
 from multiprof_benchmark.lower.torch import rules
@@ -42,10 +42,11 @@ def lower(
     """The model of a report as a torch program.
 
     ``dtype`` stands in place of every floating-point type. ``values`` are the real parameters by the key under which
-    the framework has them (`Parameter.source`); what they lack is drawn, equal for equal ``seed``. With ``fold`` a batch
-    norm that merges into the layer before it is merged. Raises `UnsupportedOpError` where less than the share ``least``
-    of the multiply-adds can be lowered; what cannot be is named in ``program.share``, and zeros or random numbers made
-    ahead of time stand where its results would.
+    the framework has them (`Parameter.source`); what they lack is drawn, equal for equal ``seed``. With ``fold`` a
+    batch norm that merges into the layer before it is merged.
+
+    Raises `UnsupportedOpError` where less than the share ``least`` of the multiply-adds can be lowered; what cannot be
+    is named in ``program.share``, and tensors made ahead of time stand where its results would.
     """
     with torch.no_grad():
         return _Builder(report, torch.device(device), dtype, values, seed, fold).build(least)
@@ -124,7 +125,7 @@ class _Builder:
             for spec in layer.outputs.values():
                 self.static[spec.name] = self.state.draw(spec, self.state.draws.of(spec, weight=True))
             return
-        for (name, at) in step.writes:
+        for name, at in step.writes:
             self.static[name] = results[at]
 
     def _weight(self, spec: TensorSpec) -> Tensor:
@@ -173,9 +174,7 @@ class _Builder:
             self.hosts[spec.name] = step
         return step
 
-    def _steadied(
-        self, step: Step, operands: Mapping[str, Tensor], results: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
+    def _steadied(self, step: Step, operands: Mapping[str, Tensor], results: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Drawn weights are scaled so that the layer's results have a deviation of about 1, where they had another one
         by far: D. Mishkin, J. Matas: All you need is a good init (2016)."""
         if self.state.values is not None or step.layer.op not in _SCALED or "weight" not in step.weights:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from multiprof import Layer, TensorSpec
 
+from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.torch.rules.quantization import grid, limits
 from multiprof_benchmark.lower.torch.table import (
     DTYPES,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from multiprof import InputsError, Layer, TensorSpec
 from torch import nn
 
+from multiprof import InputsError, Layer, TensorSpec
 from multiprof_benchmark.lower.share import Share
 from multiprof_benchmark.lower.torch.table import Context, Kernel, Prepare, Tensor
 
@@ -24,9 +24,7 @@ class Step(nn.Module):
         self.layer = layer
         self.layers: tuple[str, ...] = (layer.name,)
         self.notes = kernel.notes
-        self.reads = {
-            role: spec.name for role, spec in layer.inputs.items() if role not in weights
-        }
+        self.reads = {role: spec.name for role, spec in layer.inputs.items() if role not in weights}
         self.results = [(role, spec) for role, spec in layer.outputs.items() if not role.startswith("alias")]
         self.writes = [(spec.name, at) for at, (_, spec) in enumerate(self.results)]
         self.weights: dict[str, Tensor] = {**weights, **kernel.fixed}
@@ -42,7 +40,7 @@ class Step(nn.Module):
 
     def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Step:
         """To another device or dtype; weights are in a dict of their own since a role may have any name."""
-        super()._apply(function, recurse)
+        super()._apply(function, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.weights = {role: function(tensor) for role, tensor in self.weights.items()}
         return self
 

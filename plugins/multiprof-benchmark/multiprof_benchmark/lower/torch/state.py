@@ -7,8 +7,8 @@ from math import prod
 from typing import Any
 
 import torch
-from multiprof import InputsError, Parameter, TensorSpec
 
+from multiprof import InputsError, Parameter, TensorSpec
 from multiprof_benchmark.lower.torch.table import WIDENED, Context, NotLoweredError, Prepare, Tensor
 from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draw, Draws
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from multiprof import Layer, TensorSpec
 
+from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.layouts import UnknownLayoutError
 
 Tensor = torch.Tensor
@@ -91,6 +91,14 @@ def shape(spec: TensorSpec) -> tuple[int, ...]:
     if None in spec.shape:
         raise NotLoweredError(f"the shape {spec.shape} is not known")
     return tuple(d for d in spec.shape if d is not None)
+
+
+def broadcast(*shapes: Sequence[int]) -> tuple[int, ...] | None:
+    """The common shape of operands; ``None`` where there is none."""
+    try:
+        return tuple(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    except RuntimeError:
+        return None
 
 
 def kernel_of(layer: Layer, context: Context) -> Kernel:

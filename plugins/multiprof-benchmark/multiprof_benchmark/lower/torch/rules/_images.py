@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.layouts import image_axes
 from multiprof_benchmark.lower.torch.table import NotLoweredError, Tensor
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
-from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
+from multiprof import Layer
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, broadcast, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 _PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -64,9 +64,7 @@ def prelu(layer: Layer, context: Context) -> Callable[..., Tensor]:
     x, weight = shape_of(layer.x), shape_of(layer.inputs["weight"])
     if len(weight) <= 1 and (layer.inputs["weight"].numel == 1 or (len(x) > 1 and weight[0] == x[1])):
         return lambda x, weight: F.prelu(x, weight.reshape(-1))
-    try:
-        torch.broadcast_shapes(x, weight)
-    except RuntimeError:
+    if broadcast(x, weight) is None:
         wide = (*weight, *[1] * (len(x) - 1 - len(weight)))
         return lambda x, weight: torch.where(x > 0, x, x * weight.reshape(wide))
     return lambda x, weight: torch.where(x > 0, x, x * weight)

@@ -7,9 +7,9 @@ from math import sqrt
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
+from multiprof import Layer
+from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, broadcast, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 
@@ -95,9 +95,7 @@ def attention(layer: Layer, context: Context) -> Kernel:
 
     if weights is None and not softcap:
 
-        def run(
-            q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, seen: Tensor | None = None
-        ) -> Tensor:
+        def run(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
             return close(
                 F.scaled_dot_product_attention(
                     open_q(q), open_k(k), open_v(v), masks(mask, seen, q.dtype), is_causal=built_in, scale=scale,
@@ -148,16 +146,11 @@ def _seen(q_len: int, kv_len: int, causal: bool, alignment: str | None, a: objec
     return seen
 
 
-def _masker(
-    shape: tuple[int, ...], batch: int, heads: int, q_len: int, kv_len: int
-) -> Callable[[Tensor], Tensor]:
+def _masker(shape: tuple[int, ...], batch: int, heads: int, q_len: int, kv_len: int) -> Callable[[Tensor], Tensor]:
     """A mask as (N, heads, L_q, L_k), or what broadcasts to it; one of (N, L_k) is about keys."""
     wanted = (batch, heads, q_len, kv_len)
-    try:
-        if tuple(torch.broadcast_shapes(shape, wanted)) == wanted:
-            return lambda mask: mask
-    except RuntimeError:
-        pass
+    if broadcast(shape, wanted) == wanted:
+        return lambda mask: mask
     if shape == (batch, kv_len):
         return lambda mask: mask[:, None, None]
     if shape == (batch, q_len, kv_len):

@@ -7,10 +7,10 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.rules.conv import _rescale_first
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
+from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, broadcast, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 
@@ -51,7 +51,9 @@ def _linear(layer: Layer, x: tuple[int, ...], weight: tuple[int, ...], y: tuple[
     simple = len(contracted) + len(made) == len(right) and len(contracted) + len(kept) == len(left)
     if not simple or not contracted or len(set(left)) < len(left):
         return Kernel(lambda x, weight, bias=None: _plus(torch.einsum(equation, x, weight), bias))
-    if contracted != [i for i in left if i in contracted] and left.endswith("".join(sorted(contracted, key=left.index))):
+    if contracted != [i for i in left if i in contracted] and left.endswith(
+        "".join(sorted(contracted, key=left.index))
+    ):
         contracted.sort(key=left.index)
     sizes = dict(zip(left, x, strict=True)) | dict(zip(right, weight, strict=True))
     to_rows = tuple(left.index(i) for i in (*kept, *contracted))
@@ -148,9 +150,8 @@ def _product(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...] | None:
     left, right = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
     if left[-1] != right[-2]:
         return None
-    try:
-        leading = tuple(torch.broadcast_shapes(left[:-2], right[:-2]))
-    except RuntimeError:
+    leading = broadcast(left[:-2], right[:-2])
+    if leading is None:
         return None
     return (*leading, *(left[-2:-1] if len(a) > 1 else ()), *(right[-1:] if len(b) > 1 else ()))
 

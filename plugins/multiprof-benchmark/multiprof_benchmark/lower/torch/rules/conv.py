@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.layouts import conv_transpose_weight, conv_weight
 from multiprof_benchmark.lower.torch.rules._images import Images, ints, padder, pairs_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
@@ -112,9 +112,7 @@ def conv_transpose(layer: Layer, context: Context) -> Kernel:
     full = tuple((n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(given, stride, dilation, kernel, strict=True))
     before = tuple(lo for lo, _ in pairs)
     extra = tuple(m - (f - 2 * lo) for m, f, lo in zip(made, full, before, strict=True))
-    direct = all(
-        lo >= 0 and 0 <= e < max(s, d) for lo, e, s, d in zip(before, extra, stride, dilation, strict=True)
-    )
+    direct = all(lo >= 0 and 0 <= e < max(s, d) for lo, e, s, d in zip(before, extra, stride, dilation, strict=True))
     function = _DECONV[rank]
     window = padder([(-lo, lo + m - f) for lo, m, f in zip(before, made, full, strict=True)])
 

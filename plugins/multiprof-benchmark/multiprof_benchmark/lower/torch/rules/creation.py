@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
@@ -34,9 +34,7 @@ def arange(layer: Layer, context: Context) -> Kernel:
     y, kind = shape_of(layer.y), context.type_of(layer.y)
     start, step = layer.attrs.get("start") or 0, layer.attrs.get("step") or 1
     count = layer.y.numel
-    return _placed(
-        lambda like, **_: (torch.arange(count, device=like.device) * step + start).to(kind).reshape(y)
-    )
+    return _placed(lambda like, **_: (torch.arange(count, device=like.device) * step + start).to(kind).reshape(y))
 
 
 @rule("random")

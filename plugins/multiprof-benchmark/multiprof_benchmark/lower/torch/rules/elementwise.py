@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
-    **{
-        name: getattr(torch, name)
-        for name in (
-            "neg abs sign reciprocal square sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan "
-            "sinh cosh asinh acosh atanh erf erfc erfinv floor ceil round trunc frac logical_not bitwise_not"
-        ).split()
-    },
-    "is_nan": torch.isnan, "is_inf": torch.isinf, "is_finite": torch.isfinite,
+    "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal, "square": torch.square,
+    "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "exp": torch.exp, "exp2": torch.exp2, "expm1": torch.expm1,
+    "log": torch.log, "log2": torch.log2, "log10": torch.log10, "log1p": torch.log1p, "sin": torch.sin,
+    "cos": torch.cos, "tan": torch.tan, "asin": torch.asin, "acos": torch.acos, "atan": torch.atan,
+    "sinh": torch.sinh, "cosh": torch.cosh, "asinh": torch.asinh, "acosh": torch.acosh, "atanh": torch.atanh,
+    "erf": torch.erf, "erfc": torch.erfc, "erfinv": torch.erfinv, "floor": torch.floor, "ceil": torch.ceil,
+    "round": torch.round, "trunc": torch.trunc, "frac": torch.frac, "logical_not": torch.logical_not,
+    "bitwise_not": torch.bitwise_not, "is_nan": torch.isnan, "is_inf": torch.isinf, "is_finite": torch.isfinite,
 }  # fmt: skip
 _BINARY: dict[str, Callable[..., Tensor]] = {
     "mul": torch.mul, "div": torch.div, "maximum": torch.maximum, "minimum": torch.minimum, "atan2": torch.atan2,

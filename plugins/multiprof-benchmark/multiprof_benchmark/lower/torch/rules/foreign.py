@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
@@ -112,7 +112,9 @@ def index(layer: Layer, context: Context) -> Kernel:
 def _packed(lengths: tuple[int, ...], axis: int, x: tuple[int, ...]) -> Kernel:
     """Sequences of falling lengths as rows, time first (pack_padded_sequence)."""
     time = x[axis]
-    rows = [n * time + t if axis else t * x[1] + n for t in range(lengths[0]) for n, size in enumerate(lengths) if size > t]
+    rows = [
+        n * time + t if axis else t * x[1] + n for t in range(lengths[0]) for n, size in enumerate(lengths) if size > t
+    ]
     return Kernel(lambda x, rows, x0: x.flatten(0, 1).index_select(0, rows), fixed={"rows": torch.tensor(rows)})
 
 
@@ -143,9 +145,11 @@ def scatter(layer: Layer, context: Context) -> Kernel:
     if len(at) != len(x):
         return Kernel(_scatter_rows(value))
     return Kernel(
-        lambda x, indices, src=None: x.scatter(axis, indices.long(), value)
-        if src is None
-        else x.scatter(axis, indices.long(), src.expand(at).to(x.dtype))
+        lambda x, indices, src=None: (
+            x.scatter(axis, indices.long(), value)
+            if src is None
+            else x.scatter(axis, indices.long(), src.expand(at).to(x.dtype))
+        )
     )
 
 

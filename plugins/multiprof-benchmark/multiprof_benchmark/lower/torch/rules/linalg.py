@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
@@ -32,7 +32,7 @@ def solve(layer: Layer, context: Context) -> Kernel:
         flip = bool(a.get("transposed"))
 
         def triangular(a: Tensor, b: Tensor) -> Tensor:
-            made = torch.linalg.solve_triangular(
+            made: Tensor = torch.linalg.solve_triangular(
                 (a.transpose(-1, -2) if flip else a), b, upper=upper != flip, left=left
             )
             return made.reshape(y)
@@ -50,6 +50,7 @@ def fft(layer: Layer, context: Context) -> Kernel:
     parts = "complex" not in layer.x.dtype and x[-1] in (1, 2) and axis < len(x) - 1 and len(y) == len(x)
 
     def run(t: Tensor) -> Tensor:
+        made: Tensor
         if parts:
             t = torch.view_as_complex(t.contiguous()) if t.shape[-1] == 2 else t.squeeze(-1)
         if half:

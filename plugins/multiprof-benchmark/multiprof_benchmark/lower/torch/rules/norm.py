@@ -6,10 +6,10 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.layouts import channel_axis
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
+from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 
@@ -30,7 +30,7 @@ def batch_norm(layer: Layer, context: Context) -> Kernel:
     eps, x = _eps(layer), shape_of(layer.x)
     channels, axis = int(layer.attrs["channels"]), _channels(layer, context)
     own = bool(layer.attrs.get("batch_stats")) or not {"mean", "var"} <= layer.inputs.keys()
-    flat = {role: lambda t: t.reshape(-1) for role in ("weight", "bias", "mean", "var")}
+    flat: dict[str, Prepare] = {role: lambda t: t.reshape(-1) for role in layer.inputs if role != "x"}
     statistics = [role for role in layer.outputs if role != "y"]
     axes = [i for i in range(len(x)) if i != axis]
 
@@ -38,12 +38,9 @@ def batch_norm(layer: Layer, context: Context) -> Kernel:
         x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, mean: Tensor | None = None,
         var: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, ...]:  # fmt: skip
-        if axis == x.dim() - 1:
-            seen = x.reshape(-1, channels)
-        else:
-            seen = x if axis == 1 else x.movedim(axis, 1)
+        seen = x.reshape(-1, channels) if axis == x.dim() - 1 else _first(axis, x)
         y = F.batch_norm(seen, None if own else mean, None if own else var, weight, bias, own, 0.0, eps)
-        y = y.reshape(x.shape) if axis == x.dim() - 1 else y if axis == 1 else y.movedim(1, axis)
+        y = y.reshape(x.shape) if axis == x.dim() - 1 else _back(axis, y)
         if not statistics:
             return y
         made = {"batch_mean": x.mean(axes), "batch_var": x.var(axes, correction=0)}
@@ -87,7 +84,7 @@ def layer_norm(layer: Layer, context: Context) -> Kernel:
         made = {"y": y, "mean": mean, "rstd": rstd}
         return tuple(made[role].reshape(shapes[role]) for role in outputs)
 
-    lay = {role: lambda t: t.reshape(wanted) for role in roles} if inside else {}
+    lay: dict[str, Prepare] = {role: lambda t: t.reshape(wanted) for role in roles} if inside else {}
     return Kernel(run, lay)
 
 
@@ -141,7 +138,7 @@ def group_norm(layer: Layer, context: Context) -> Kernel:
 def instance_norm(layer: Layer, context: Context) -> Kernel:
     eps, axis = _eps(layer), _channels(layer, context)
     given = bool(layer.attrs.get("running_stats"))
-    flat = {role: lambda t: t.reshape(-1) for role in ("weight", "bias", "mean", "var") if role in layer.inputs}
+    flat: dict[str, Prepare] = {role: lambda t: t.reshape(-1) for role in layer.inputs if role != "x"}
 
     def run(
         x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, mean: Tensor | None = None,
@@ -166,7 +163,7 @@ def lp_normalize(layer: Layer, context: Context) -> Kernel:
     axis, p, eps = tuple(layer.attrs["axis"]), float(layer.attrs["p"]), float(layer.attrs.get("eps") or 0.0)
 
     def run(x: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(x, p, axis, keepdim=True)
+        length: Tensor = torch.linalg.vector_norm(x, p, axis, keepdim=True)
         return x / (length + eps)
 
     return Kernel(run)

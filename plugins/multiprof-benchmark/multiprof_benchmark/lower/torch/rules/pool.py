@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.rules._images import Images, ints, padder, pairs_of
 from multiprof_benchmark.lower.torch.table import DTYPES, Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
@@ -16,8 +16,12 @@ from multiprof_benchmark.lower.torch.table import shape as shape_of
 _MAX: dict[int, Callable[..., Any]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVG: dict[int, Callable[..., Any]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _LP: dict[int, Callable[..., Any]] = {1: F.lp_pool1d, 2: F.lp_pool2d, 3: F.lp_pool3d}
-_ADAPTIVE_AVG: dict[int, Callable[..., Any]] = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}  # fmt: skip
-_ADAPTIVE_MAX: dict[int, Callable[..., Any]] = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}  # fmt: skip
+_ADAPTIVE_AVG: dict[int, Callable[..., Any]] = {
+    1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d,
+}  # fmt: skip
+_ADAPTIVE_MAX: dict[int, Callable[..., Any]] = {
+    1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d,
+}  # fmt: skip
 
 
 class _Window:

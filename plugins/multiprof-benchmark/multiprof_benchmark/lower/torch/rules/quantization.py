@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from multiprof import Layer, TensorSpec
 
+from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.torch.table import DTYPES, WIDENED, Context, Kernel, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 from multiprof_benchmark.lower.values import STEP
@@ -129,7 +129,9 @@ def dynamic_quantize(layer: Layer, context: Context) -> Kernel:
 @rule("fake_quantize")
 def fake_quantize(layer: Layer, context: Context) -> Kernel:
     shape, axis = shape_of(layer.x), layer.attrs.get("axis")
-    low, high = limits(str(layer.attrs.get("dtype") or "int8")) if "float" not in str(layer.attrs.get("dtype")) else (-128, 127)
+    low, high = (
+        limits(str(layer.attrs.get("dtype") or "int8")) if "float" not in str(layer.attrs.get("dtype")) else (-128, 127)
+    )
     kind = context.type_of(layer.y)
 
     def run(x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 

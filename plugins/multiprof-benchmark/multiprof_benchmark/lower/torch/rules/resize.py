@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.rules._images import Images
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
@@ -55,9 +55,9 @@ def resize(layer: Layer, context: Context) -> Kernel:
 
 def _target(scale: Any, before: Sequence[int], size: tuple[int, ...], mode: str) -> dict[str, Any]:
     """The size, or the scale that gives it: torch interpolates by the scale it is given."""
-    if mode != "area" and scale and None not in scale and len(scale) == len(size):
-        if all(int(n * s) == m for n, s, m in zip(before, scale, size, strict=True)):
-            return {"scale_factor": tuple(float(s) for s in scale)}
+    known = mode != "area" and scale and None not in scale and len(scale) == len(size)
+    if known and all(int(n * s) == m for n, s, m in zip(before, scale, size, strict=True)):
+        return {"scale_factor": tuple(float(s) for s in scale)}
     return {"size": size}
 
 

@@ -8,8 +8,8 @@ from itertools import islice, permutations
 from math import prod
 
 import torch
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.parts import Cut, cut_of, diagonal_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
@@ -16,17 +16,13 @@ def _axis(layer: Layer) -> int:
 
 def _chosen(layer: Layer, context: Context, values: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
     both = {"y": values, "indices": indices}
-    return tuple(
-        both[role].reshape(shape_of(spec)).to(context.type_of(spec)) for role, spec in layer.outputs.items()
-    )
+    return tuple(both[role].reshape(shape_of(spec)).to(context.type_of(spec)) for role, spec in layer.outputs.items())
 
 
 @rule("sort")
 def sort(layer: Layer, context: Context) -> Kernel:
     axis, down, stable = _axis(layer), bool(layer.attrs.get("descending")), bool(layer.attrs.get("stable"))
-    return Kernel(
-        lambda x: _chosen(layer, context, *torch.sort(x, dim=axis, descending=down, stable=stable))
-    )
+    return Kernel(lambda x: _chosen(layer, context, *torch.sort(x, dim=axis, descending=down, stable=stable)))
 
 
 @rule("topk")

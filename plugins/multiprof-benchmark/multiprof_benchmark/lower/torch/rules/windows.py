@@ -6,8 +6,8 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.torch.rules._images import ints, padder, pairs_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
@@ -111,9 +111,7 @@ def _windows(layer: Layer, kernel: tuple[int, ...], x: tuple[int, ...], y: tuple
     if any(d != 1 for d in dilation):
         raise NotLoweredError("dilated windows in this order")
     frames = [y[axis] for axis in axes] if len(y) > max(axes) else []
-    extra = [
-        max((m - 1) * s + k - x[axis], 0) for m, s, k, axis in zip(frames, stride, kernel, axes, strict=True)
-    ]
+    extra = [max((m - 1) * s + k - x[axis], 0) for m, s, k, axis in zip(frames, stride, kernel, axes, strict=True)]
     pairs = [(0, 0)] * len(x)
     for axis, n in zip(axes, extra, strict=True):
         pairs[axis] = (n // 2, n - n // 2)
