@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -85,7 +86,7 @@ def _of_callable(model: Any, inputs: Inputs | None) -> tuple[Program, Inputs | N
         if len(concrete) == 1:
             return of_concrete(concrete[0], name_of(model), module=model, named=True), None
         many = f"it was traced for {len(concrete)} sets of shapes" if concrete else "nothing says what goes in"
-        raise InputsError(f"{name_of(model)} needs inputs: {many}; give a shape such as 1x224x224x3")
+        raise InputsError(f"{name_of(model)} needs inputs: {many}; give a shape such as 1x224x224x3{_choice(model)}")
     if signature is not None:
         args = list(signature)
         program = _traced(model, function, args, {})
@@ -116,10 +117,19 @@ def _traced(model: Any, target: Any, args: Any, kwargs: Any) -> Program:
             if translate or len(translations) == 1:
                 raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}") from error
         except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
-            raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}") from error
+            refused = re.search(r"Binding inputs to tf\.function failed due to `(.+?)\.?`", str(error))
+            if refused:
+                raise InputsError(f"{name_of(model)} does not take the inputs given: {refused[1]}") from error
+            raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}{_choice(model)}") from error
         else:
             return of_concrete(concrete, name_of(model), module=model)
     raise AssertionError("the last translation either succeeds or raises")
+
+
+def _choice(model: Any) -> str:
+    """What else could be read of an object that was loaded from a SavedModel."""
+    names = sorted(getattr(model, "signatures", None) or ())
+    return f"; or choose a signature of {', '.join(names)} with signature={names[0]!r}" if names else ""
 
 
 def _line(error: BaseException) -> str:
