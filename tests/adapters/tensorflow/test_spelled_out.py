@@ -181,6 +181,67 @@ def test_a_depthwise_filter_of_one_row(cost):
     assert report.macs == 3 * 20 * 4 * 9
 
 
+def test_a_separable_convolution_of_rows(cost):
+    depthwise, pointwise = tf.Variable(tf.zeros((9, 4, 1)), name="d"), tf.Variable(tf.zeros((1, 4, 6)), name="p")
+
+    def function(x):
+        filters = tf.expand_dims(depthwise, 0), tf.expand_dims(pointwise, 0)
+        return tf.squeeze(tf.nn.separable_conv2d(tf.expand_dims(x, 1), *filters, (1, 1, 1, 1), "VALID"), 1)
+
+    report = cost(tf.function(function), (3, 20, 4))
+    first, second = report.graph.layers
+    assert (first.op, first.attrs["groups"], first.y.shape) == ("conv", 4, (3, 12, 4))
+    assert (second.op, second.attrs["groups"], second.inputs["x"].shape) == ("conv", 1, (3, 12, 4))
+    assert second.y.shape == (3, 12, 6)
+    assert report.macs == 3 * 12 * 4 * 9 + 3 * 12 * 6 * 4
+
+
+@pytest.mark.parametrize(
+    ("block", "paddings", "crops", "padding"),
+    [
+        ((2, 2), ((2, 2), (2, 2)), ((0, 0), (0, 0)), ((2, 2), (2, 2))),
+        ((2, 2), ((0, 0), (0, 0)), ((0, 0), (0, 0)), ((0, 0), (0, 0))),
+        ((3, 1), ((3, 6), (0, 0)), ((0, 2), (0, 0)), ((3, 4), (0, 0))),  # padded further to whole blocks
+        ((2, 2), ((2, 2), (2, 2)), ((3, 0), (0, 0)), None),  # more is cropped than was padded
+    ],
+)
+def test_a_dilated_convolution_in_blocks(cost, block, paddings, crops, padding):
+    """Filters of 3×3 over 12×10: what `tf.nn.conv2d` makes of it with a dilation, and with that padding."""
+    kernel = tf.Variable(tf.random.stateless_normal((3, 3, 4, 6), (1, 2)), name="kernel")
+
+    def function(x):
+        x = tf.nn.conv2d(tf.space_to_batch(x, block, paddings), kernel, 1, "VALID")
+        return tf.nn.bias_add(tf.batch_to_space(x, block, crops), tf.constant(np.ones(6, np.float32)))
+
+    report = cost(tf.function(function), (2, 12, 10, 4))
+    if padding is None:
+        assert {"transpose", "conv", "slice"} <= set(ops(report))
+        return
+    (conv,) = report.graph.layers
+    assert (conv.attrs["dilation"], conv.attrs["padding"]) == (block, padding)
+    x = tf.random.stateless_normal((2, 12, 10, 4), (3, 4))
+    found = tf.nn.conv2d(x, kernel, 1, [(0, 0), *padding, (0, 0)], dilations=block) + 1.0
+    assert np.allclose(found, function(x), atol=1e-4)
+    assert conv.y.shape == tuple(found.shape)
+    assert report.macs == found.shape.num_elements() * (3 * 3 * 4)
+
+
+def test_blocks_of_which_more_is_made_stay(cost):
+    kernel = tf.Variable(tf.zeros((3, 3, 4, 4)), name="kernel")
+
+    def strided(x):
+        return tf.batch_to_space(
+            tf.nn.conv2d(tf.space_to_batch(x, (2, 2), ((0, 0), (0, 0))), kernel, 2, "SAME"), (2, 2), ((0, 0), (0, 0))
+        )
+
+    def curved(x):
+        inner = tf.nn.conv2d(tf.space_to_batch(x, (2, 2), ((0, 0), (0, 0))), kernel, 1, "VALID")
+        return tf.batch_to_space(tf.nn.relu(inner), (2, 2), ((0, 0), (0, 0)))
+
+    for function in (strided, curved):
+        assert ops(cost(tf.function(function), (2, 16, 16, 4))).count("transpose") == 2
+
+
 def test_a_filter_of_several_rows_stays(cost):
     kernel = tf.Variable(tf.zeros((3, 3, 4, 6)), name="kernel")
 

@@ -207,7 +207,8 @@ def batch_to_space(node: Node) -> None:
         shape[1 + i // 2] = None if size is None else size + flat[i] + flat[i + 1]
     made = node.between(shape)
     node.layer("transpose", {"x": x}, made, {"blocks": node.ints(1) or ()}, piece="blocks")
-    node.layer("slice", {"x": made}, y, {"index": f"cropped by {flat}"}, piece="crop")
+    crops = tuple((flat[i], flat[i + 1]) for i in range(0, len(flat), 2))
+    node.layer("slice", {"x": made}, y, {"index": f"cropped by {flat}", "crops": crops}, piece="crop")
 
 
 @rule("ExtractImagePatches", "ExtractVolumePatches")
