@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,20 +41,19 @@ def grad(request: pytest.FixtureRequest) -> bool:
 def exact(device: str, grad: bool) -> Callable[..., None]:
     """``exact(build, inputs, macs, params, op=count, …)``: the report says so, of a model built on every device.
 
-    ``unpriced`` names operators that have no formula, none of them a contraction; everything else must be priced.
+    Everything must be priced; a warning may say that the model trains, or that a sort may need less than is counted.
     """
 
-    def check(
-        build: Callable[[], Any], inputs: Any, macs: int, params: int, unpriced: Collection[str] = (), **ops: int
-    ) -> None:
+    def check(build: Callable[[], Any], inputs: Any, macs: int, params: int, **ops: int) -> None:
         with torch.device(device):
             model = build()
         with torch.set_grad_enabled(grad):
             report = multiprof.analyze(model, inputs)
         assert report.macs == macs
         assert report.params == params
-        assert set(report.unsupported()) <= set(unpriced)
-        assert all("training mode" in warning for warning in report.warnings)
+        assert not report.unsupported()
+        harmless = ("the model is in training mode", "upper bounds, since the work depends on values: sort")
+        assert all(warning.startswith(harmless) for warning in report.warnings)
         assert {op: sum(layer.op == op for layer in report.layers) for op in ops} == ops
 
     return check

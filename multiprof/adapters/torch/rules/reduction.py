@@ -329,3 +329,37 @@ def _running_(op: str) -> Rule:
 for _op in ("cumsum", "cumprod"):
     rule(f"torch.{_op}", f"Tensor.{_op}", aten=_op)(_running(_op))
     rule(f"Tensor.{_op}_", aten=f"{_op}_")(_running_(_op))
+
+
+# torch's own kernels give the results of these
+
+
+def _running_extreme(op: str) -> Rule:
+    def apply(t: Tracer, self: Tensor, dim: int) -> Any:
+        values, indices = t.new(self.shape, self.dtype), t.new(self.shape, _INT64)
+        t.emit(op, {"x": self}, {"y": values, "indices": indices}, {"axis": (normal_axis(dim, self.dim()),)})
+        return values, indices
+
+    return apply
+
+
+for _op in ("cummax", "cummin"):
+    rule(aten=_op)(_running_extreme(_op))
+
+
+@rule(aten="logcumsumexp")
+def logcumsumexp(t: Tracer, self: Tensor, dim: int) -> Any:
+    y = t.new(self.shape, self.dtype)
+    t.emit("logcumsumexp", {"x": self}, {"y": y}, {"axis": (normal_axis(dim, self.dim()),)})
+    return y
+
+
+@rule(aten="aminmax")
+def aminmax(t: Tracer, self: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest and the largest, each looked for."""
+    axes, shape = _reduced(self, dim, keepdim)
+    found = []
+    for op in ("min", "max"):
+        found.append(t.new(shape, self.dtype))
+        t.emit(op, {"x": self}, {"y": found[-1]}, {"axis": axes, "keepdim": bool(keepdim)})
+    return tuple(found)

@@ -9,6 +9,7 @@ import torch
 from multiprof.adapters.torch.rules._common import Tensor, Unsure, between, broadcast, is_regular, new_elementwise
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, INTEGERS, number, result_type
 from multiprof.adapters.torch.rules._writing import check_writable
+from multiprof.adapters.torch.rules.ordering import positions_by_axis
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import META, Tracer
 
@@ -16,8 +17,10 @@ _SCALAR = torch.empty((), device=META)  # what torch makes of a number among the
 
 
 @rule("torch.where", aten="where")
-def where(t: Tracer, condition: Tensor, input: Any, other: Any) -> Any:
-    if condition.dtype is not BOOL:
+def where(t: Tracer, condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    if input is None and other is None and t.forced is not None:
+        return positions_by_axis(t, condition)
+    if condition.dtype is not BOOL or input is None or other is None:
         return NotImplemented
     inputs: dict[str, Tensor | None] = {"cond": condition}
     attrs: dict[str, Any] = {}
