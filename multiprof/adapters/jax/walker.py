@@ -178,6 +178,11 @@ class Walker:
         made = self._jaxpr.outvars, *(eqn.invars for eqn in self._jaxpr.eqns)
         return any(atom is variable for atoms in made for atom in atoms)
 
+    def maker(self, variable: Any) -> str:
+        """The primitive that makes a variable in the jaxpr that is being walked, or nothing."""
+        equations = (eqn for eqn in self._jaxpr.eqns if any(made is variable for made in eqn.outvars))
+        return next((eqn.primitive.name for eqn in equations), "")
+
     def _equation(self, eqn: Any, values: list[Value]) -> Sequence[Value]:
         name = eqn.primitive.name
         rule = RULES.get(name)

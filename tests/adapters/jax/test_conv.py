@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -234,6 +234,101 @@ def test_gradients_of_a_convolution(analyze: Any) -> None:
     data = analyze(jax.grad(loss, 1), [w, x])
     assert data.macs == forward
     assert [layer.op for layer in data.graph.layers if layer.op.startswith("conv")] == ["conv_transpose"]
+
+
+WRAPPED = {
+    "plain": lambda f: f,
+    "jit": jax.jit,
+    "checkpoint": jax.checkpoint,
+    "scan": lambda f: lambda x, w: lax.scan(lambda total, _: (total + f(x, w).sum(), None), 0.0, None, length=1)[0],
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED)
+@settings(max_examples=25, deadline=None)
+@given(
+    transposed=st.booleans(),
+    layout=st.sampled_from(LAYOUTS[:2]),
+    groups=st.integers(1, 2),
+    c_in=st.integers(1, 3),
+    c_out=st.integers(1, 3),
+    size=st.tuples(st.integers(5, 8), st.integers(5, 8)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 2),
+    padding=st.sampled_from(("SAME", "VALID")),
+)
+def test_either_gradient_costs_what_the_convolution_costs(
+    wrap: str,
+    transposed: bool,
+    layout: tuple[str, str, str],
+    groups: int,
+    c_in: int,
+    c_out: int,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: int,
+    dilation: int,
+    padding: str,
+) -> None:
+    """Every product of an input, a weight and an output's gradient stands once in each of the two.
+
+    ``conv_transpose`` has no groups.
+    """
+    groups = 1 if transposed else groups
+    dilation = 1 if padding == "VALID" else dilation  # a window wider than the image leaves nothing
+    x = arranged({"N": 2, "C": groups * c_in, "H": size[0], "W": size[1]}, layout[0])
+    w = arranged({"O": groups * c_out, "I": c_in, "H": kernel[0], "W": kernel[1]}, layout[1])
+
+    def model(x: Any, w: Any) -> Any:
+        strides, dilations = (stride, stride), (dilation, dilation)
+        if transposed:
+            return lax.conv_transpose(x, w, strides, padding, rhs_dilation=dilations, dimension_numbers=layout)
+        return lax.conv_general_dilated(
+            x, w, strides, padding, rhs_dilation=dilations, dimension_numbers=layout, feature_group_count=groups
+        )
+
+    forward = multiprof.analyze(model, [x, w], framework="jax").macs
+    taps = kernel[0] * kernel[1] * c_out
+    if transposed:
+        assert forward == x.size * taps
+    wrapped = WRAPPED[wrap](model)
+    for number in (0, 1):
+        # neither gradient of a linear function needs its result
+        report = multiprof.analyze(jax.grad(lambda x, w: wrapped(x, w).sum(), number), [x, w], framework="jax")
+        assert report.macs == forward
+        assert report.unsupported() == {}
+
+
+def test_gradients_of_a_grouped_deconvolution(analyze: Any) -> None:
+    """Each input element meets 4×4 taps of 8 channels of its group, forward and in both gradients."""
+
+    def loss(x: Any, w: Any) -> Any:
+        y = lax.conv_general_dilated(
+            x,
+            w,
+            (1, 1),
+            ((2, 2), (2, 2)),
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=4,
+        )
+        return (y**2).sum()
+
+    x, w = struct(1, 8, 8, 16), struct(4, 4, 4, 32)
+    assert analyze(loss, [x, w]).macs == 8 * 8 * 16 * 16 * 8
+    report = analyze(jax.grad(loss, (0, 1)), [x, w])
+    assert report.macs == 3 * 8 * 8 * 16 * 16 * 8
+    # the kernel's: 8×8 of the input are the taps, in steps of 2 over the 16×16 of the output's gradient, 1 around it
+    (layer,) = [layer for layer in report.graph.layers if layer.op == "conv" and layer.attrs["kernel_size"] == (8, 8)]
+    assert (layer.attrs["dilation"], layer.attrs["stride"]) == ((2, 2), (1, 1))
+    # in + padding − dilation·(k − 1) − 1 + 1 = 4
+    assert layer.attrs["padding"] == ((1, 1), (1, 1)) and 16 + 2 - 2 * 7 - 1 + 1 == 4
+
+
+def test_convolution_by_a_reversed_kernel_is_one(analyze: Any) -> None:
+    """numpy's convolve reverses its second operand, and is no gradient: 8 + 3 − 1 results of 3 products."""
+    assert analyze(lambda a, b: jnp.convolve(a, b), [(8,), (3,)]).macs == (8 + 3 - 1) * 3
 
 
 def test_vmap_of_weights_is_a_grouped_convolution(analyze: Any) -> None:

@@ -8,16 +8,24 @@ window has strides as well, which no named layer has, the zeros are written as a
 convolution with more padding, and says nowhere that it was written as a transposed one. Only the traceback that JAX
 keeps with every equation does, so it is asked. Where an equation has lost it, it is read as it stands, a
 convolution, and products with the padding count.
+
+The two gradients of a convolution cost what it costs. JAX makes equations of the same kind for them, and these are told
+by how JAX makes them: that of the input has the kernel reversed, with the channels in each other's place, and is a
+transposed convolution (or, of a transposed one, a convolution); that of the kernel has batch and channels of the input
+in each other's place, and what is a small kernel otherwise is its result. Of a transposed convolution it would meet
+holes, or be cropped to little: there the operands change places.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 from multiprof.adapters.jax.table import rule
 from multiprof.adapters.jax.values import Value
 from multiprof.adapters.jax.walker import Walker
+from multiprof.ir import VIEW, TensorSpec
 
 _SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 
@@ -53,12 +61,19 @@ def conv_general_dilated(w: Walker, eqn: Any, values: list[Value]) -> Any:
     if rank in _SPATIAL:
         attrs["data_format"] = data_format(numbers.lhs_spec, rank)
     y = w.like(eqn.outvars[0])
-    if rank == 0 or (all(n == 1 for n in spread) and not _written_as_transposed(eqn)):
+    holes = any(n != 1 for n in spread)
+    written = not holes and rank > 0 and _written_as_transposed(eqn)
+    of_kernel = (holes or written) and _is_gradient_of_kernel(numbers, kernel, y)
+    if of_kernel and _is_smaller(numbers, x, kernel) and all(n == 1 for n in dilation):
+        _exchanged(w, x, weight, y, numbers, attrs | {"dilation": spread})
+    elif not holes and (of_kernel or written == _is_gradient_of_input(w, eqn, numbers)):
         w.emit("conv", {"x": x, "weight": weight}, {"y": y}, attrs)
     elif all(n == 1 for n in stride) and batch_groups == 1:
         attrs["stride"] = spread
         attrs |= _cropping(kernel, dilation, padding)
         w.emit("conv_transpose", {"x": x, "weight": weight}, {"y": y}, attrs)
+    elif not holes:
+        w.emit("conv", {"x": x, "weight": weight}, {"y": y}, attrs)
     else:
         shape = list(x.shape)
         for axis, n in zip(numbers.lhs_spec[2:], spread, strict=True):
@@ -71,16 +86,60 @@ def conv_general_dilated(w: Walker, eqn: Any, values: list[Value]) -> Any:
 
 
 def _written_as_transposed(eqn: Any) -> bool:
-    """Whether JAX's own ``conv_transpose`` made the equation, which a gradient marks as none of its making."""
-    # not read from the text of the stack, where JAX 0.6 leaves a transformation of nothing that is named out
-    if any((type(part).__name__, part.name) == ("Transform", "transpose") for part in eqn.source_info.name_stack.stack):
-        return False
+    """Whether JAX's own ``conv_transpose`` made the equation, or that of which it is the gradient."""
     frames = getattr(eqn.source_info.traceback, "frames", ())
     return any(
         (called.function_name, caller.function_name) == ("conv_general_dilated", "conv_transpose")
         and called.file_name == caller.file_name
         for called, caller in pairwise(frames)
     )
+
+
+def _is_gradient_of_input(w: Walker, eqn: Any, numbers: Any) -> bool:
+    """Whether the kernel is reversed and has its channels the other way round: IOHW, HWOI."""
+    out, into, *_ = numbers.rhs_spec
+    return (out, into) in ((1, 0), (len(numbers.rhs_spec) - 2, len(numbers.rhs_spec) - 1)) and (
+        w.maker(eqn.invars[1]) == "rev"
+    )
+
+
+def _is_gradient_of_kernel(numbers: Any, kernel: tuple[Any, ...], y: TensorSpec) -> bool:
+    """Whether the channels of x come first, and the kernel is as large as the result or larger."""
+    sizes = [y.shape[i] for i in numbers.out_spec[2:]]
+    return numbers.lhs_spec[1] == 0 and None not in (*sizes, *kernel) and prod(kernel) >= prod(sizes)
+
+
+def _is_smaller(numbers: Any, x: TensorSpec, kernel: tuple[Any, ...]) -> bool:
+    sizes = [x.shape[i] for i in numbers.lhs_spec[2:]]
+    return None not in sizes and prod(sizes) < prod(kernel)
+
+
+def _exchanged(
+    w: Walker, x: TensorSpec, weight: TensorSpec, y: TensorSpec, numbers: Any, attrs: dict[str, Any]
+) -> None:
+    """The same sums of products with x as the kernel, over the other operand; they come out in reverse order.
+
+    y[a] = Σ x[m]·w[dilation·m + before − stride·a], so that reversed it begins at w[before − stride·(|y| − 1)].
+    """
+    sizes = tuple(x.shape[i] for i in numbers.lhs_spec[2:])
+    padding = []
+    for axis, (pair, n) in enumerate(zip(attrs["padding"], sizes, strict=True)):
+        stride, reach = attrs["stride"][axis], attrs["dilation"][axis] * (n - 1)
+        last = stride * (y.shape[numbers.out_spec[2 + axis]] - 1)
+        before = last - pair[0]
+        padding.append((before, last + 1 + reach - attrs["kernel_size"][axis] - before))
+    attrs |= {
+        "kernel_size": sizes,
+        "padding": tuple(padding),
+        "groups": 1,
+        "in_channels": weight.shape[numbers.rhs_spec[1]],
+        "out_channels": y.shape[numbers.out_spec[0]],
+    }
+    if len(sizes) in _SPATIAL:
+        attrs["data_format"] = data_format(numbers.rhs_spec, len(sizes))
+    made = w.new(y.shape, y.dtype)
+    w.emit("conv", {"x": weight, "weight": x}, {"y": made}, attrs)
+    w.emit("flip", {"x": made}, {"y": y}, {"axis": tuple(numbers.out_spec[2:])}, aliases=(("y", "x", VIEW),))
 
 
 def _cropping(kernel: tuple[Any, ...], dilation: tuple[int, ...], padding: Any) -> dict[str, Any]:
