@@ -25,6 +25,7 @@ ROUTES: dict[str, Route] = {
     "keras-tensorflow": Route("keras_networks", "differences_keras", {"KERAS_BACKEND": "tensorflow"}),
     "keras-jax": Route("keras_networks", "differences_keras", JAX | {"KERAS_BACKEND": "jax"}),
     "keras-torch": Route("keras_networks", "differences_keras", {"KERAS_BACKEND": "torch"}),
+    "keras-saved": Route("keras_saved_networks", "differences_keras", {"KERAS_BACKEND": "tensorflow"}),
     "tensorflow": Route("tensorflow_networks", "differences_tensorflow"),
     "tensorflow-saved": Route("tensorflow_saved_networks", "differences_tensorflow"),
     "tensorflow-frozen": Route("tensorflow_frozen_networks", "differences_tensorflow"),
