@@ -47,7 +47,7 @@ def test_attributes_lists_and_losses(fails: bool, analyze: Analyze) -> None:
     calls, losses = model.calls, [values(loss) for loss in model.losses]
     attributes = [set(vars(layer)) for layer in model._flatten_layers()]
     if fails:
-        with pytest.raises(multiprof.ModelError, match=r"RuntimeError: no luck today|reading.*no luck today"):
+        with pytest.raises(multiprof.ModelError, match=r"RuntimeError.*no luck today"):
             analyze(model, (2, 4))
     else:
         assert analyze(model, (2, 4)).macs == 2 * 4 * 3
