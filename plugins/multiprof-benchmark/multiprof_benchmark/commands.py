@@ -69,7 +69,7 @@ def run_runners(args: argparse.Namespace) -> int:
     rows = []
     for runner in multiprof.runners():
         reason = runner.available()
-        about = (type(runner).__module__ and (type(runner).__doc__ or "").split("\n")[0]) or ""
+        about = (type(runner).__doc__ or "").split("\n")[0]
         rows.append([runner.name, about, f"no: {reason}" if reason else "yes"])
     show_table(["Runner", "What it is", "Ready"], rows)
     return 0

@@ -15,16 +15,20 @@ from multiprof_benchmark.runners.base import Part
 
 
 class Join:
-    """The layers of a report by every name that a runtime may give them: their own, and those of their outputs."""
+    """The layers of a report by every name that a runtime may give them: their own, and those of their outputs.
 
-    def __init__(self, report: Report) -> None:
+    With ``outputs`` all names are those of outputs, which may be the same as a layer's.
+    """
+
+    def __init__(self, report: Report, outputs: bool = False) -> None:
+        self.outputs = outputs
         self.layers = {row.name: row.layer for row in report.layers if row.trips != 0 and row.state != "prepared"}
         self.maker = {spec.name: name for name, layer in self.layers.items() for spec in layer.outputs.values()}
 
     def find(self, step: str) -> tuple[str, bool] | None:
         """The layer that a step is named after, and whether by its output; runtimes append words of their own."""
         while step:
-            if step in self.layers:
+            if step in self.layers and not self.outputs:
                 return step, False
             if step in self.maker:
                 return self.maker[step], True

@@ -20,6 +20,8 @@ NATIVES = {
 
 
 class Cpu(SubjectRunner):
+    """the framework itself on the CPU where it is installed, else its graph as torch operations"""
+
     name = "cpu"
 
     def available(self) -> str | None:

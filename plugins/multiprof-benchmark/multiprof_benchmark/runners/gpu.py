@@ -12,7 +12,10 @@ NEEDS = "no CUDA GPU here: it needs an NVIDIA GPU, its driver, and a build of to
 
 
 class Gpu(SubjectRunner):
-    """``device`` is where it runs; the tests take the CPU, through the same code."""
+    """a CUDA GPU through torch
+
+    ``device`` is where it runs; the tests take the CPU, through the same code.
+    """
 
     name = "gpu"
 

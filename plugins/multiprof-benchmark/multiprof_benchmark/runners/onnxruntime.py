@@ -10,6 +10,8 @@ from multiprof_benchmark.subject import NATIVE, Options, Subject
 
 
 class OnnxRuntime(SubjectRunner):
+    """ONNX Runtime on the CPU, for ONNX files"""
+
     name = "onnxruntime"
 
     def available(self) -> str | None:

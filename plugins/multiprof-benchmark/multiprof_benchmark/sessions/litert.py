@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from multiprof import InputsError
+from multiprof import InputsError, UsageError
 from multiprof_benchmark import environment
 from multiprof_benchmark.join import Join
+from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.runners.base import Facts, Part
 from multiprof_benchmark.sessions.litert_slices import timed
 from multiprof_benchmark.subject import Options, Subject
@@ -47,11 +50,28 @@ class LiteRTSession:
         found = timed(self.path, shapes, options.threads, options.rules)
         runs = min((len(times) for _, times in found), default=0)
         steps = [[(part.outputs[0], times[at]) for part, times in found] for at in range(runs)]
-        return Join(self.subject.report).parts(steps)
+        return Join(self.subject.report, outputs=True).parts(steps)
 
     def facts(self) -> Facts:
         found = {"delegate": "XNNPACK", **environment.versions("ai-edge-litert", "numpy")}
         return Facts("cpu", self.options.threads, found, (SLICED,) if self.options.layers else ())
+
+
+class SynthesisedSession(LiteRTSession):
+    """A flatbuffer written from the Graph, with random weights."""
+
+    def __init__(self, subject: Subject, options: Options) -> None:
+        if options.precision not in ("", "fp32", "float32"):
+            raise UsageError(f"tflite: precision {options.precision!r} is not written yet: fp32 is")
+        flat = lower(subject.report, least=options.least)
+        self.flat = flat
+        with NamedTemporaryFile(suffix=".tflite", delete=False, dir=subject.report_path.parent) as file:
+            file.write(flat.data)
+        super().__init__(subject, options, file.name)
+
+    def facts(self) -> Facts:
+        facts = super().facts()
+        return replace(facts, notes=(f"synthesised: {self.flat.share}", *self.flat.notes, *facts.notes))
 
 
 def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
@@ -68,4 +88,4 @@ def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
     raise InputsError(f"the input {detail['name']} is of {dtype}, for which no values can be drawn")
 
 
-__all__ = ["LiteRTSession"]
+__all__ = ["LiteRTSession", "SynthesisedSession"]

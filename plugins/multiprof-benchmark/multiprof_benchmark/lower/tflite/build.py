@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from multiprof import Layer, Report, TensorSpec
 
+from multiprof import Layer, Report, TensorSpec
 from multiprof_benchmark.lower.layouts import UnknownLayoutError
 from multiprof_benchmark.lower.plan import Loop, Plan, plan_of
 from multiprof_benchmark.lower.share import LEAST, Share, share_of
@@ -43,14 +43,22 @@ class Builder:
         self.source = np.random.default_rng(seed)
         self.found: dict[str, Value] = {}
         self.arrays: dict[str, Any] = {}
-        self.norms: dict[str, Layer] = {
-            host: self._layer(name) for name, host in self.plan.merged.items()
-        }
+        self.norms: dict[str, Layer] = {host: self._layer(name) for name, host in self.plan.merged.items()}
         self.activations, self.becomes = fused(self.graph, self.plan.layers(), self.plan.merged)
         self.missing: dict[str, str] = {}
+        self.wanted = self._wanted()
 
     def _layer(self, name: str) -> Layer:
         return next(layer for layer in self.graph.layers if layer.name == name)
+
+    def _wanted(self) -> set[str]:
+        """Tensors that some result of the model, or some multiply-add, follows from."""
+        working = {row.name for row in self.report.layers if row.macs}
+        wanted = {spec.name for spec in self.graph.outputs}
+        for layer in reversed(list(self.plan.layers())):
+            if layer.name in working or any(spec.name in wanted for spec in layer.outputs.values()):
+                wanted.update(spec.name for spec in layer.inputs.values())
+        return wanted
 
     # the whole
 
@@ -77,14 +85,20 @@ class Builder:
             outputs.append((spec.name, value.number))
         return Flat(self.writer.finish(inputs, outputs), share, tuple(self.plan.notes))
 
+    def _works(self, layer: Layer) -> bool:
+        return bool(self.report.layer(layer.name).macs)
+
     def _input(self, spec: TensorSpec) -> int:
         value = self.make(spec, straight(spec.rank))
         self.found[spec.name] = value
         return value.number
 
     def _write(self, layer: Layer) -> None:
-        if layer.name in self.plan.merged or all(spec.name in self.found for spec in layer.outputs.values()):
+        made = [spec.name for spec in layer.outputs.values()]
+        if layer.name in self.plan.merged or all(name in self.found for name in made):
             return
+        if not any(name in self.wanted for name in made) and not self._works(layer):
+            return  # nobody asks for it
         function = RULES.get(layer.op)
         try:
             if function is None:
@@ -101,9 +115,8 @@ class Builder:
         self.missing[layer.name] = reason
         for spec in layer.outputs.values():
             if spec.name not in self.found and None not in spec.shape:
-                shape = shape_of(spec)
-                number = self.writer.constant(np.zeros(shape, _numpy(spec.dtype)), spec.name)
-                self.found[spec.name] = Value(number, shape, self.dtype(spec), straight(len(shape)))
+                kind = np.dtype(spec.dtype) if spec.dtype in TYPES and spec.quant is None else np.dtype(np.float32)
+                self.found[spec.name] = self.constant(np.zeros(shape_of(spec), kind), spec.name)
 
     def _prepare(self, layer: Layer) -> None:
         """What only prepares weights: its result is drawn as its readers need it."""
@@ -131,7 +144,7 @@ class Builder:
                 array = np.asarray(self.given[key]).reshape(shape_of(owner.spec))
             else:
                 array = self.draw(owner.spec, self.draws.of(owner.spec, weight=True))
-            self.arrays[spec.name] = array.astype(_numpy(owner.spec.dtype))
+            self.arrays[spec.name] = array.astype(kind_of(owner.spec))
         array = self.arrays[spec.name]
         shape = shape_of(spec)
         if array.shape != shape:
@@ -153,7 +166,7 @@ class Builder:
             made = self.source.normal(how.a, how.b, shape)
         else:
             made = self.source.uniform(how.a, how.b, shape)
-        return np.asarray(made).astype(_numpy(spec.dtype))
+        return np.asarray(made).astype(kind_of(spec))
 
     def constant(self, array: Any, name: str = "constant") -> Value:
         array = np.asarray(array)
@@ -166,7 +179,7 @@ class Builder:
         return self.writer.constant(np.array(values, dtype=np.int32), "integers")
 
     def dtype(self, spec: TensorSpec) -> str:
-        return np.dtype(_numpy(spec.dtype)).name
+        return np.dtype(kind_of(spec)).name
 
     def writer_type(self, dtype: str) -> int:
         """The file's own number for a dtype."""
@@ -185,7 +198,13 @@ class Builder:
     # operators
 
     def emit(
-        self, kind: str, inputs: Sequence[Value | int], output: Value, options: str = "", version: int = 1, **settings: Any
+        self,
+        kind: str,
+        inputs: Sequence[Value | int],
+        output: Value,
+        options: str = "",
+        version: int = 1,
+        **settings: Any,
     ) -> Value:
         numbers = [item if isinstance(item, int) else item.number for item in inputs]
         self.writer.operator(kind, numbers, [output.number], options, version, **settings)
@@ -252,18 +271,17 @@ def _inside(loop: Loop) -> list[Layer]:
     return found
 
 
-def _numpy(dtype: str) -> Any:
-    """The type a tensor is computed in: TensorFlow Lite computes floats in 32 bits."""
-    if dtype in ("float16", "bfloat16", "float64") or dtype.startswith("float8"):
-        return np.float32
+def kind_of(spec: TensorSpec) -> Any:
+    """The type a tensor is computed in: floats of every width, and integers that stand for real numbers, as float32."""
+    dtype = spec.dtype
+    if spec.quant is not None or dtype in ("float16", "bfloat16", "float64") or dtype.startswith("float8"):
+        return np.dtype(np.float32)
     if dtype not in TYPES:
         raise NotLoweredError(f"TensorFlow Lite has no tensors of {dtype or 'an unknown type'}")
     return np.dtype(dtype)
 
 
-def lower(
-    report: Report, *, values: Mapping[str, Any] | None = None, seed: int = 0, least: float = LEAST
-) -> Flat:
+def lower(report: Report, *, values: Mapping[str, Any] | None = None, seed: int = 0, least: float = LEAST) -> Flat:
     """The model of a report as a .tflite file.
 
     ``values`` are the real parameters by the key under which the framework has them (`Parameter.source`); what they

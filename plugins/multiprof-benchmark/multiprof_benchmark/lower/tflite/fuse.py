@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ai_edge_litert import schema_py_generated as schema
+
 from multiprof import Graph, Layer
 
 _KIND = schema.ActivationFunctionType

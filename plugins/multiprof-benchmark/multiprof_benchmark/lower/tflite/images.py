@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from multiprof import Layer, TensorSpec
 
+from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.layouts import image_axes
 from multiprof_benchmark.lower.tflite.table import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.values import Perm, Value
@@ -97,7 +97,9 @@ def padding(
 def padded(b: Builder, value: Value, pairs: Sequence[tuple[int, int]], fill: float, name: str = "") -> Value:
     """A stored tensor with each stored dimension padded by a pair."""
     shape = [n + lo + hi for n, (lo, hi) in zip(value.shape, pairs, strict=True)]
-    made = b.temporary(shape, value.dtype, f"{name or 'image'}_pad", value.perm if len(value.perm) == len(shape) else None)
+    made = b.temporary(
+        shape, value.dtype, f"{name or 'image'}_pad", value.perm if len(value.perm) == len(shape) else None
+    )
     table = b.writer.constant(np.array(pairs, dtype=np.int32), "paddings")
     if fill == 0.0:
         return b.emit("PAD", [value, table], made, "PadOptions")

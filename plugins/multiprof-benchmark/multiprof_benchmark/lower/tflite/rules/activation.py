@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic, broadcast
 from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule
 from multiprof_benchmark.lower.tflite.values import Value, straight
@@ -14,7 +14,14 @@ from multiprof_benchmark.lower.tflite.values import Value, straight
 if TYPE_CHECKING:
     from multiprof_benchmark.lower.tflite.build import Builder
 
-OWN = {"relu": "RELU", "relu6": "RELU6", "tanh": "TANH", "sigmoid": "LOGISTIC", "elu": "ELU", "hard_swish": "HARD_SWISH"}
+OWN = {
+    "relu": "RELU",
+    "relu6": "RELU6",
+    "tanh": "TANH",
+    "sigmoid": "LOGISTIC",
+    "elu": "ELU",
+    "hard_swish": "HARD_SWISH",
+}
 
 
 def simple(b: Builder, kind: str, x: Value, name: str, options: str = "", **settings: object) -> Value:

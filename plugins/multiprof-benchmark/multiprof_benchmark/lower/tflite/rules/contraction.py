@@ -6,8 +6,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.tflite.rules.conv import weights
 from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
 from multiprof_benchmark.lower.tflite.values import Value
@@ -49,9 +49,7 @@ def _rows(b: Builder, layer: Layer, weight: Any) -> None:
     b.result(layer, b.reshaped(y, shape, None, b.name(layer)))
 
 
-def product(
-    b: Builder, layer: Layer, x: Value, weight: Any, bias: Any, shape: tuple[int, ...], name: str
-) -> Value:
+def product(b: Builder, layer: Layer, x: Value, weight: Any, bias: Any, shape: tuple[int, ...], name: str) -> Value:
     """x times a weight (outputs, inputs), over the last dimension of x."""
     y = b.temporary(shape, x.dtype, name)
     operands = [x, b.constant(weight, f"{layer.name}/weight"), b.constant(bias)]
@@ -80,7 +78,9 @@ def _einsum(b: Builder, layer: Layer, weight: Any, equation: str) -> None:
         raise NotLoweredError("a bias that is not one per output")
     flat = np.zeros(m, np.float32) if inside is None else inside.astype(np.float32)
     rows = tuple(sizes[i] for i in kept)
-    y = product(b, layer, b.reshaped(x, (*rows, n)), matrix.astype(np.float32), flat, (*rows, m), f"{b.name(layer)}_rows")
+    y = product(
+        b, layer, b.reshaped(x, (*rows, n)), matrix.astype(np.float32), flat, (*rows, m), f"{b.name(layer)}_rows"
+    )
     y = b.reshaped(y, [sizes[i] for i in order])
     b.result(layer, _turned(b, y, [order.index(i) for i in out], b.name(layer)))
 
@@ -91,7 +91,9 @@ def _bias(bias: Any, shape: list[int], out: str, made: list[str], outputs: int) 
     positions = [out.index(i) for i in made]
     index = tuple(slice(None) if at in positions else 0 for at in range(len(shape)))
     picked = whole[index]
-    if not np.array_equal(np.broadcast_to(picked.reshape([n if at in positions else 1 for at, n in enumerate(shape)]), shape), whole):
+    if not np.array_equal(
+        np.broadcast_to(picked.reshape([n if at in positions else 1 for at, n in enumerate(shape)]), shape), whole
+    ):
         return None
     order = [sorted(positions).index(at) for at in positions]
     return np.transpose(picked, order).reshape(outputs)
@@ -122,6 +124,38 @@ def matmul(b: Builder, layer: Layer) -> None:
                 b.result(layer, batched(b, x0, x1, adj_x, adj_y, shape, b.name(layer)))
                 return
     raise NotLoweredError(f"no product of {x0.shape} and {x1.shape} gives {shape}")
+
+
+@rule("einsum")
+def einsum(b: Builder, layer: Layer) -> None:
+    """Two activations as a product of stacks of matrices: shared indices, rows and columns, summed ones."""
+    equation = str(layer.attrs["equation"])
+    operands, _, out = equation.partition("->")
+    words = operands.split(",")
+    if len(words) != 2 or any(len(set(word)) < len(word) for word in words):
+        raise NotLoweredError(f"the Einstein sum {equation}")
+    left, right = words
+    both = [i for i in left if i in right and i in out]
+    summed = [i for i in left if i in right and i not in out]
+    rows = [i for i in left if i not in right and i in out]
+    columns = [i for i in right if i not in left and i in out]
+    if len(both) + len(summed) + len(rows) != len(left) or len(both) + len(summed) + len(columns) != len(right):
+        raise NotLoweredError(f"the Einstein sum {equation} sums what one operand alone has")
+    x0, x1 = (b.plain(b.value(spec)) for spec in layer.inputs.values())
+    sizes = dict(zip(left, x0.shape, strict=True)) | dict(zip(right, x1.shape, strict=True))
+
+    def count(letters: list[str]) -> int:
+        return prod(sizes[i] for i in letters)
+
+    stack = [sizes[i] for i in both]
+    x0 = _turned(b, x0, [left.index(i) for i in (*both, *rows, *summed)], b.name(layer))
+    x1 = _turned(b, x1, [right.index(i) for i in (*both, *summed, *columns)], b.name(layer))
+    x0 = b.reshaped(x0, (*stack, count(rows), count(summed)))
+    x1 = b.reshaped(x1, (*stack, count(summed), count(columns)))
+    order = [*both, *rows, *columns]
+    y = batched(b, x0, x1, False, False, (*stack, count(rows), count(columns)), f"{b.name(layer)}_product")
+    y = b.reshaped(y, [sizes[i] for i in order])
+    b.result(layer, _turned(b, y, [order.index(i) for i in out], b.name(layer)))
 
 
 def batched(b: Builder, x0: Value, x1: Value, adj_x: bool, adj_y: bool, shape: tuple[int, ...], name: str) -> Value:

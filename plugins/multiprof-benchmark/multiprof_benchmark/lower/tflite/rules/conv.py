@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from multiprof import Layer
 
+from multiprof import Layer
 from multiprof_benchmark.lower.layouts import conv_transpose_weight, conv_weight
 from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, ints, padded, padding, pairs_of
 from multiprof_benchmark.lower.tflite.images import same_pairs as same

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from multiprof import Layer, TensorSpec
 
+from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
 from multiprof_benchmark.lower.tflite.values import Perm, Value, permuted, straight
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from multiprof import Layer
 
-from multiprof_benchmark.lower.tflite.images import VALID, Images, image_shape, ints, padded, pairs_of, same_pairs
-from multiprof_benchmark.lower.tflite.images import SAME
+from multiprof import Layer
+from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, ints, padded, pairs_of, same_pairs
 from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiprof import Layer
-
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic
 from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
 from multiprof_benchmark.lower.tflite.values import Value, straight
