@@ -51,7 +51,7 @@ def slices(path: str, shapes: dict[int, tuple[int, ...]]) -> Iterator[Slice]:
 def timed(
     path: str, shapes: dict[int, tuple[int, ...]], threads: int, rules: Rules
 ) -> list[tuple[Slice, tuple[float, ...]]]:
-    """Every operation with seconds of its runs, as many for each. Operations alike in all but their weights are timed once."""
+    """Every operation with seconds of its runs, as many for each; those alike in all but weights are timed once."""
     short = Rules(max(5, rules.runs // 2), 0.0, rules.cap, 2, rules.warmup_seconds / 50)  # as many samples for each
     known: dict[tuple[Any, ...], tuple[float, ...]] = {}
     found = []
@@ -138,7 +138,7 @@ def _key(whole: Any, graph: Any, operation: Any, shapes: dict[int, tuple[int, ..
     code = whole.operatorCodes[operation.opcodeIndex]
     options = operation.builtinOptions
     settings = "" if options is None else repr(sorted(vars(options).items(), key=lambda item: item[0]))
-    operands = []
+    operands: list[Any] = []
     for at in (*operation.inputs, *operation.outputs):
         tensor = None if at == ABSENT else graph.tensors[int(at)]
         if tensor is None:

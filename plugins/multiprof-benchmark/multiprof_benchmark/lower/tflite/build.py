@@ -179,7 +179,7 @@ class Builder:
         return self.writer.constant(np.array(values, dtype=np.int32), "integers")
 
     def dtype(self, spec: TensorSpec) -> str:
-        return np.dtype(kind_of(spec)).name
+        return str(name, "utf-8")
 
     def writer_type(self, dtype: str) -> int:
         """The file's own number for a dtype."""
@@ -254,8 +254,8 @@ class Builder:
         return self.emit("RESHAPE", [value, self.integers(shape)], made, "ReshapeOptions", newShape=np.array(shape))
 
     def label(self, value: Value) -> str:
-        name = self.writer.tensors[value.number].name
-        return name.decode() if isinstance(name, bytes) else str(name)
+        name: bytes = self.writer.tensors[value.number].name
+        return name.decode()
 
 
 def _kept(moves: Sequence[int], shape: Sequence[int]) -> bool:

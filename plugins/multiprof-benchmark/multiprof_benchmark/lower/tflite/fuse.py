@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -22,8 +23,8 @@ def activation(layer: Layer) -> int | None:
     if layer.op in ("clip", "hard_tanh"):
         unset = (-1, 1) if layer.op == "hard_tanh" else (None, None)
         bounds = a.get("min", unset[0]), a.get("max", unset[1])
-        kinds = {(0, 6): _KIND.RELU6, (-1, 1): _KIND.RELU_N1_TO_1, (0, None): _KIND.RELU}
-        found = kinds.get(bounds)  # type: ignore[call-overload]  # bounds may be anything
+        kinds: dict[Any, int] = {(0, 6): _KIND.RELU6, (-1, 1): _KIND.RELU_N1_TO_1, (0, None): _KIND.RELU}
+        found = kinds.get(bounds)
         return None if found is None else int(found)
     return None
 

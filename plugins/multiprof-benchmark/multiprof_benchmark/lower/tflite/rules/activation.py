@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ OWN = {
 }
 
 
-def simple(b: Builder, kind: str, x: Value, name: str, options: str = "", **settings: object) -> Value:
+def simple(b: Builder, kind: str, x: Value, name: str, options: str = "", **settings: Any) -> Value:
     """An operator of one operand that keeps its shape and order."""
     return b.emit(kind, [x], b.temporary(x.shape, x.dtype, name, x.perm), options, **settings)
 
@@ -88,7 +88,8 @@ def clip(b: Builder, layer: Layer) -> None:
     unset = (-1, 1) if layer.op == "hard_tanh" else (None, None)
     low, high = layer.attrs.get("min", unset[0]), layer.attrs.get("max", unset[1])
     x = b.value(layer.x)
-    kind = {(0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1", (0, None): "RELU"}.get((low, high))
+    kinds: dict[Any, str] = {(0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1", (0, None): "RELU"}
+    kind = kinds.get((low, high))
     if kind is not None:
         b.result(layer, simple(b, kind, x, b.name(layer)))
         return

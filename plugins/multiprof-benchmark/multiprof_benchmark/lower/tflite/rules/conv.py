@@ -126,7 +126,7 @@ def conv_transpose(b: Builder, layer: Layer) -> None:
         size = b.integers((shape[0], *inner, step))
         suffix = "" if groups == 1 and is_same and rank == 2 else "_part"
         y = b.temporary((shape[0], *inner, step), x.dtype, f"{b.name(layer)}{suffix}")
-        operands = [size, stored, part, b.constant(bias[rows])]
+        operands: list[Value | int] = [size, stored, part, b.constant(bias[rows])]
         b.emit("TRANSPOSE_CONV", operands, y, "TransposeConvOptions", 3, padding=SAME if is_same else VALID,
                strideH=stride[0], strideW=stride[1])  # fmt: skip
         pieces.append(y)

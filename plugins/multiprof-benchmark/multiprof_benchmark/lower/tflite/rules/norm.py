@@ -62,7 +62,7 @@ def scaled(b: Builder, layer: Layer, x: Value, place: Any) -> Value:
 
 @rule("layer_norm", "rms_norm")
 def layer_norm(b: Builder, layer: Layer) -> None:
-    """Over the last dimensions that together have as many elements as are normalised, else over the one of that size."""
+    """Over the last dimensions that together have the elements normalised, else over the one of that size."""
     if len(layer.outputs) > 1:
         raise NotLoweredError("the statistics beside the result")
     size = int(layer.attrs["normalized_size"])
@@ -125,7 +125,7 @@ def local_response_norm(b: Builder, layer: Layer) -> None:
     x = b.ordered(x, (*(at for at in range(4) if at != axis), axis))
     size = int(a["size"])
     y = b.temporary(x.shape, x.dtype, b.name(layer), x.perm)
-    settings = {"radius": size // 2, "bias": float(a.get("k", 1)), "beta": float(a.get("beta", 0.75))}
+    settings: dict[str, Any] = {"radius": size // 2, "bias": float(a.get("k", 1)), "beta": float(a.get("beta", 0.75))}
     alpha = float(a.get("alpha", 1e-4)) / size
     b.result(
         layer,

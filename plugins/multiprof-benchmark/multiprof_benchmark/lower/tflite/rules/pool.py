@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_
 if TYPE_CHECKING:
     from multiprof_benchmark.lower.tflite.build import Builder
 
+Ints = Sequence[int]
 LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -62,7 +64,9 @@ def pool(b: Builder, layer: Layer) -> None:
     images.write(b, layer, y)
 
 
-def _share(sizes, kernel, stride, pairs, made, include, before):  # type: ignore[no-untyped-def]  # arrays of integers
+def _share(
+    sizes: Ints, kernel: Ints, stride: Ints, pairs: Sequence[tuple[int, int]], made: Ints, include: bool, before: Ints
+) -> Any:
     """Elements of a window over those that a mean counts, for every window."""
     counts = []
     for n, k, s, (lo, _), m, declared in zip(sizes, kernel, stride, pairs, made, before, strict=True):
