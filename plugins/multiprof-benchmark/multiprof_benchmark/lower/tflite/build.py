@@ -179,7 +179,7 @@ class Builder:
         return self.writer.constant(np.array(values, dtype=np.int32), "integers")
 
     def dtype(self, spec: TensorSpec) -> str:
-        return str(name, "utf-8")
+        return str(kind_of(spec).name)
 
     def writer_type(self, dtype: str) -> int:
         """The file's own number for a dtype."""
