@@ -45,7 +45,7 @@ def read(
         try:
             return read_3(model, inputs, leaves=leaves, trace=trace, options=options)
         except NotLoadedError as error:
-            from multiprof.adapters.keras.keras2.files import written_by
+            from multiprof.adapters.keras.inside import written_by
 
             if not written_by(model).startswith("2."):
                 raise

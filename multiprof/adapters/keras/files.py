@@ -11,6 +11,7 @@ from zipfile import is_zipfile
 
 import keras
 
+from multiprof.adapters.keras.inside import has_code
 from multiprof.errors import ModelError
 
 _LONG = 300  # characters of an error that are quoted
@@ -18,6 +19,13 @@ _LONG = 300  # characters of an error that are quoted
 
 def load(path: Path, trust: bool) -> Any:
     """The model in a .keras or .h5 file; raises `ModelError` where it cannot be made without running its own code."""
+    if not trust and _is_hdf5(path):
+        try:
+            code = has_code(path)
+        except Exception as error:
+            raise cannot_be_loaded(path, error) from error
+        if code:
+            raise holds_code(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of how the file was written
@@ -27,6 +35,12 @@ def load(path: Path, trust: bool) -> Any:
         if not trust and "lambda" in text.lower() and ("unsafe" in text or "safe_mode" in text):
             raise holds_code(path) from error
         raise cannot_be_loaded(path, error) from error
+
+
+def _is_hdf5(path: Path) -> bool:
+    """By its signature; such a file of Keras 3 is of Keras 2's format, whose loader minds no safe mode before 3.12."""
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 class NotLoadedError(ModelError):

@@ -11,6 +11,7 @@ import keras
 from multiprof.adapters._common.binding import Bound, Declared, bind
 from multiprof.adapters.keras.backends import prepared
 from multiprof.adapters.keras.calls import Calls, recording
+from multiprof.adapters.keras.compat import inputs_of
 from multiprof.adapters.keras.files import load
 from multiprof.adapters.keras.rewrite import rewritten, variables_of
 from multiprof.adapters.keras.state import built, settings_unchanged, unchanged
@@ -85,7 +86,7 @@ def _by_paths(message: str, calls: Calls) -> str:
 
 def _declared(model: Any) -> list[Declared] | None:
     """The inputs of a Functional or Sequential model, flat in Keras's order; ``None`` where the model has none."""
-    tensors = getattr(model, "inputs", None)
+    tensors = inputs_of(model)
     if not tensors:
         return None
     names: dict[str, int] = {}

@@ -64,6 +64,17 @@ def ops_of() -> Callable[[Report], dict[str, list[Any]]]:
 
 
 @pytest.fixture
+def seed() -> Callable[[int], None]:
+    """Seeds every generator of random numbers, Keras's own too, which `set_random_seed` does itself since 3.11."""
+
+    def to(number: int) -> None:
+        keras.utils.set_random_seed(number)
+        keras.src.backend.common.global_state.set_global_attribute("global_seed_generator", None)
+
+    return to
+
+
+@pytest.fixture
 def kept() -> Callable[[Report], int]:
     """Elements of all parameters and buffers: what Keras's count_params counts."""
     return lambda r: sum(p.spec.numel for p in r.graph.parameters.values() if p.kind != "constant")

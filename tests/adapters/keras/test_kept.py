@@ -78,12 +78,12 @@ def test_the_models_own_generator(analyze: Analyze) -> None:
     assert draws(lambda model: analyze(model, (2, 4))) == draws(lambda model: None)
 
 
-def test_keras_generator_and_the_names_of_layers(analyze: Analyze) -> None:
+def test_keras_generator_and_the_names_of_layers(analyze: Analyze, seed: Callable[[int], None]) -> None:
     """Of a model that is copied to be built: Keras seeds and names what it makes."""
     model = keras.Sequential([keras.layers.Dense(3), keras.layers.Dropout(0.5), keras.layers.Dense(2)])
 
     def drawn(between: Callable[[], Any]) -> list[Any]:
-        keras.utils.set_random_seed(7)
+        seed(7)
         found = []
         for _ in range(2):
             found.append(values(keras.random.normal((2,))))

@@ -164,16 +164,26 @@ NETS = {
 }  # fmt: skip
 
 
+VERSION = tuple(int(part) for part in keras.__version__.split(".")[:2])
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_a_network_is_the_same_report_on_every_backend(name: str, analyze: Analyze) -> None:
+    if name == "norms" and VERSION < (3, 9):
+        pytest.skip("Keras has no RMSNormalization before 3.9")
     keras.utils.clear_session()
     net = NETS[name]
     x = layers.Input(net.shape)
     model = keras.Model(x, net.make(x))
     report = analyze(model, dims={"batch": 1}, strict=True)
+    assert report.macs == net.macs
+    if name == "transformer" and VERSION < (
+        3,
+        7,
+    ):  # its attention is several of Keras's functions, none of which says so
+        return
     found = [f"{row.layer.op}@{row.layer.scope}" for row in report.layers if row.state != "prepared"]
     assert " ".join(found) == net.layers
-    assert report.macs == net.macs
     assert report.flops == 2 * net.macs + net.others
     assert report.params + report.buffers == model.count_params()
     if net.peak is not None:

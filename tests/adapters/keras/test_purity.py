@@ -45,13 +45,13 @@ def methods() -> list[Any]:
     return found
 
 
-def test_weights_attributes_and_random_numbers_are_left_alone(analyze: Analyze) -> None:
-    keras.utils.set_random_seed(3)
+def test_weights_attributes_and_random_numbers_are_left_alone(analyze: Analyze, seed: Callable[[int], None]) -> None:
+    seed(3)
     expected = [values(keras.random.normal((2,))).tolist() for _ in range(2)]
     model = network()
     weights = [values(v) for v in model.variables]
     attributes, before = plain_attributes(model), methods()
-    keras.utils.set_random_seed(3)
+    seed(3)
     first = values(keras.random.normal((2,))).tolist()
     analyze(model, (2, 20, 7))
     second = values(keras.random.normal((2,))).tolist()
