@@ -160,7 +160,7 @@ def test_constants_frozen_and_unread_parameters_and_operators_of_ones_own(checke
             with self.name_scope():
                 self.dense = mx.gluon.nn.Dense(3)
                 self.dense.weight.grad_req = "null"
-                self.constant = self.params.get_constant("constant", [[1.0, 2.0]])
+                self.constant = self.params.get_constant("constant", mx.nd.ones((1, 2)))
                 self.unread = self.params.get("unread", shape=(5,))
                 self.unknown = self.params.get("unknown", shape=(0,), allow_deferred_init=True)
 
