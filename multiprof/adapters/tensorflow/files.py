@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2, variable_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
+from multiprof.adapters.tensorflow import slim
 from multiprof.adapters.tensorflow.dtypes import dtype_name
 from multiprof.adapters.tensorflow.program import Feed, Program, Variable
 from multiprof.errors import ModelError, UsageError
@@ -38,11 +39,10 @@ def read_file(path: Path, options: ReadOptions) -> Program:
             )
             raise ModelError(f"{path.name} {why}")
         return saved_model(inner, path.name, options)
-    data = _bytes(path)
-    if path.name == "saved_model.pb" or _is_saved_model(data):
+    if path.name == "saved_model.pb" or _is_saved_model(path):
         return saved_model(path, path.parent.name if path.name == "saved_model.pb" else path.name, options)
     graph = graph_pb2.GraphDef()
-    _parse(graph, data, path.name)
+    _parse(graph, _bytes(path, "GraphDef"), path.name)
     if not graph.node:
         raise ModelError(f"{path.name}: no graph of TensorFlow: it has no nodes")
     program = of_graph_def(graph, path.name, options)
@@ -50,18 +50,23 @@ def read_file(path: Path, options: ReadOptions) -> Program:
     return program
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, message: str) -> bytes:
+    """The file without the contents of large constants, which are looked at by nobody."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path.name}: a message of more than 2 GB cannot be parsed")
-        return path.read_bytes()
+        return slim.read(path, message)
     except OSError as error:
         raise ModelError(f"{path.name}: cannot be read: {error.strerror or error}") from None
 
 
-def _is_saved_model(data: bytes) -> bool:
+def _is_saved_model(path: Path) -> bool:
     """A SavedModel begins with its version, a number; a GraphDef with a node, a message."""
-    return data[:1] == b"\x08"
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == b"\x08"
+    except OSError as error:
+        raise ModelError(f"{path.name}: cannot be read: {error.strerror or error}") from None
 
 
 def _parse(message: Any, data: bytes, name: str) -> None:
@@ -73,7 +78,7 @@ def _parse(message: Any, data: bytes, name: str) -> None:
 
 def saved_model(path: Path, name: str, options: ReadOptions) -> Program:
     message = saved_model_pb2.SavedModel()
-    _parse(message, _bytes(path), f"{name}/saved_model.pb" if name != path.name else name)
+    _parse(message, _bytes(path, "SavedModel"), f"{name}/saved_model.pb" if name != path.name else name)
     graphs = list(message.meta_graphs)
     if not graphs:
         raise ModelError(f"{name}: the SavedModel holds no graph")
