@@ -20,6 +20,9 @@ except ImportError as error:
         "or set KERAS_BACKEND to one that is installed"
     ) from error
 
+if keras.__version__.startswith(("3.0.", "3.1.", "3.2.", "3.3.")):
+    raise MissingDependencyError(f"Keras {keras.__version__} is older than what is read here: install keras>=3.4.1")
+
 from multiprof.adapters.keras.keras2.api import home
 from multiprof.extensions import Trace
 from multiprof.inputs import Inputs, ReadOptions
