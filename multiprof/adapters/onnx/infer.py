@@ -58,6 +58,8 @@ def infer(
             _give(node.op_type, name, value, data)
     if any(name and name not in types for name in node.input):
         return {}
+    if any(attribute.name == "strides" and 0 in attribute.ints for attribute in node.attribute):
+        raise ShapeError(f"{where}: a stride of 0")  # onnx up to 1.19 divides by it, and the process ends there
     try:
         made = schema._infer_node_outputs(node.SerializeToString(), types, data, {}, opsets, ir_version)
     except (InferenceError, ValidationError, RuntimeError, IndexError, ValueError) as error:

@@ -70,7 +70,7 @@ def fits(got: tuple[int | None, ...], wanted: tuple[int, ...], *, exactly: bool)
 
 
 def test_there_are_many() -> None:
-    assert len(cases()) > 1800
+    assert len(cases()) > (1800 if onnx.defs.onnx_opset_version() > 21 else 1200)  # onnx 1.16 has fewer
 
 
 def test_shapes_of_outputs(models: Any) -> None:

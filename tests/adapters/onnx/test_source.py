@@ -18,15 +18,18 @@ from multiprof.errors import ModelError
 from multiprof.ir import BITS, STRING
 
 node = helper.make_node
+# onnx 1.16 knows the types of opset 21, and cannot read back complex numbers that it wrote as a typed list.
+OLDEST = onnx.defs.onnx_opset_version() <= 21
+NUMBERS = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
+UNREADABLE = {TensorProto.COMPLEX64, TensorProto.COMPLEX128} if OLDEST else set()
 
 
 def test_every_element_type_of_onnx_has_a_name() -> None:
-    numbers = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
-    assert set(NAMES) == numbers
+    assert set(NAMES) - ({23, 24, 25, 26, 27, 28} if OLDEST else set()) == NUMBERS
     assert {name for name in NAMES.values() if name not in BITS} == {STRING}
 
 
-@pytest.mark.parametrize("number", sorted(set(NAMES) - {TensorProto.STRING}))
+@pytest.mark.parametrize("number", sorted(NUMBERS - UNREADABLE - {TensorProto.STRING}))
 def test_widths_are_those_onnx_stores(number: int) -> None:
     """Eight elements, packed as onnx packs them, take as many bytes as their width says."""
     tensor = helper.make_tensor("t", number, [8], np.zeros(8, helper.tensor_dtype_to_np_dtype(number)))
@@ -47,7 +50,12 @@ def test_contents_are_those_onnx_reads(models: Any, dtype: str, count: int, raw:
     if raw:
         tensor = numpy_helper.from_array(values, "t")
     else:
-        tensor = helper.make_tensor("t", helper.np_dtype_to_tensor_dtype(values.dtype), [count], values)
+        number = helper.np_dtype_to_tensor_dtype(values.dtype)
+        tensor = helper.make_tensor("t", number, [count], values)
+        if number in UNREADABLE:
+            with pytest.raises(TypeError):
+                numpy_helper.to_array(tensor)
+            return
     with Source(models.save(stored(tensor))) as source:
         found = source.values(source.model.graph.initializer[0])
         assert bool(source.payloads) == (len(tensor.SerializeToString()) > 1100)

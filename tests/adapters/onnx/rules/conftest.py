@@ -16,6 +16,8 @@ import multiprof
 from multiprof import Layer, Report
 
 MICROSOFT = "com.microsoft"
+KNOWN = onnx.defs.onnx_opset_version()
+NEWEST = 28  # the newest opset that a test here asks for
 
 
 class One:
@@ -33,10 +35,12 @@ class One:
         outputs: Sequence[str] = ("y",),
         weights: Sequence[str] = (),
         domain: str = "",
-        version: int = 22,
+        version: int = min(22, KNOWN),
         **attrs: Any,
     ) -> None:
         names = [name if array is not None else "" for name, array in inputs.items()]
+        if not domain and KNOWN < version <= NEWEST:  # with the oldest onnx, 1.16, alone
+            pytest.skip(f"{op_type} is asked for at opset {version}, and onnx {onnx.__version__} knows {KNOWN}")
         node = helper.make_node(op_type, names, list(outputs), name="op", domain=domain, **attrs)
         given = {name: array for name, array in inputs.items() if array is not None and name not in weights}
         stored = [

@@ -15,6 +15,12 @@ from multiprof.adapters.onnx.rules._table import table
 from multiprof.adapters.onnx.rules.unsupported import UNSUPPORTED
 from multiprof.ops import OPS
 
+# onnx 1.16 knows opsets to 21 alone, without these operators of later ones, and has fewer tests.
+OLDEST = defs.onnx_opset_version() <= 21
+AFTER_21 = {
+    *("Attention", "BitCast", "CausalConvWithState", "CumProd", "LinearAttention", "RMSNormalization"),
+    *("RotaryEmbedding", "SwiGLU", "Swish", "TensorScatter"),
+}
 # Operators that the walk knows without a rule, or whose body it expands.
 WALKED = {"Constant", *control.OPERATORS, *sequences.OPERATORS}
 EXPANDED = {"LinearAttention", "SequenceMap"}
@@ -31,14 +37,15 @@ def test_every_operator_is_translated_expanded_or_listed() -> None:
 
 
 def test_what_is_expanded_has_a_body() -> None:
-    for schema in map(defs.get_schema, EXPANDED):
+    for schema in map(defs.get_schema, EXPANDED - (AFTER_21 if OLDEST else set())):
         assert schema.has_function or schema.has_context_dependent_function
 
 
 def test_no_rule_is_for_an_operator_that_is_not_there() -> None:
     rules = {op_type for domain, op_type in table().rules if domain == ""}
     # ONNX Runtime keeps this one in the standard domain.
-    assert rules - standard() == {"SimplifiedLayerNormalization"}
+    later = AFTER_21 - EXPANDED if OLDEST else set()
+    assert rules - standard() == {"SimplifiedLayerNormalization"} | later
 
 
 def test_every_operator_of_onnx_runtime_with_a_rule_has_its_shapes_inferred() -> None:
@@ -52,8 +59,8 @@ def foreign(report: multiprof.Report) -> set[str]:
     return {layer.op for layer in report.graph.layers if "." in layer.op}
 
 
-# Text, which nothing is computed of, and sequences whose elements nobody knows.
-TEXT = {"onnx.Equal"}
+# Text, which nothing is computed of (onnx 1.16 tests casts of it too), and sequences whose elements nobody knows.
+TEXT = {"onnx.Equal"} | ({"onnx.Cast", "onnx.CastLike"} if OLDEST else set())
 SEQUENCES = {
     f"onnx.{name}"
     for name in (
@@ -91,7 +98,7 @@ def test_the_test_models_of_onnx_have_no_foreign_layers_but_the_listed(
             unknown[name] = unknown_ops
     assert odd == {}
     assert unknown == {}
-    assert len(seen) > 180
+    assert len(seen) > (160 if OLDEST else 180)
 
 
 def test_an_operator_costs_the_macs_of_its_own_definition(
@@ -113,8 +120,8 @@ def test_an_operator_costs_the_macs_of_its_own_definition(
         assert reports[0].macs == reports[1].macs, name
         compared += 1
         contractions += reports[0].macs > 0
-    assert compared > 350
-    assert contractions > 60
+    assert compared > (150 if OLDEST else 350)
+    assert contractions > 60 or OLDEST  # what has both forms and products came with Attention, in opset 23
 
 
 @pytest.mark.parametrize("name", sorted(UNSUPPORTED))
