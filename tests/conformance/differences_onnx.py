@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from differences_torch import GRU_BIASES, LSTM_BIASES
+from differences_torch import GRU_BIASES, LSTM_BIASES, SCALED_TWICE
 from expected import Difference
 
 
@@ -14,13 +14,6 @@ def folded(channels: int) -> Difference:
         buffers=-2 * channels,
     )
 
-
-# 1/√16 as √(1/√16) twice: each layer multiplies the elements of q and of k (2 samples, 16 positions, 64 features) where
-# PyTorch multiplies the scores (2 samples, 4 heads, 16×16)
-SCALED_TWICE = Difference(
-    "the exporter scales q and k by the root of the scale, not their products",
-    rest=2 * (2 * (2 * 16 * 64)) - 2 * (2 * 4 * 16 * 16),
-)
 
 DIFFERENCES: dict[tuple[str, str], list[Difference]] = {
     ("resnet_stack", "onnx-script"): [folded(3 * 16 + 3 * 32)],

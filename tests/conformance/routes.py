@@ -20,6 +20,7 @@ JAX = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 ROUTES: dict[str, Route] = {
     "torch": Route("torch_networks", "differences_torch"),
+    "torch-export": Route("torch_export_networks", "differences_torch"),
     "onnx-script": Route("onnx_script_networks", "differences_onnx"),
     "onnx-dynamo": Route("onnx_dynamo_networks", "differences_onnx"),
     "keras-tensorflow": Route("keras_networks", "differences_keras", {"KERAS_BACKEND": "tensorflow"}),
