@@ -41,6 +41,31 @@ def test_every_internal_has_mxnets_shape_and_the_macs_follow(checker: Any, name:
     assert report.buffers == sum(prod(inferred[name]) for name in sym.list_auxiliary_states())
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_live_model_is_the_graph_of_its_symbol(checker: Any, name: str) -> None:
+    """Before it has run, and its parameters have shapes; then these are Gluon's own, inferred by MXNet."""
+    mx = checker.mx
+    sym, path, shape = export(checker, name)
+    net = mx.gluon.model_zoo.vision.get_model(name, prefix=sym.get_internals()[1].name.partition("_")[0] + "_")
+    live = multiprof.analyze(net, shape, strict=True)
+    file = multiprof.analyze(path, shape, strict=True)
+    assert live.graph.layers == file.graph.layers
+    assert [row.cost for row in live.layers] == [row.cost for row in file.layers]
+    assert {k: (p.spec, p.kind) for k, p in live.graph.parameters.items()} == {
+        k: (p.spec, p.kind) for k, p in file.graph.parameters.items()
+    }
+    assert live.macs == checker.macs(sym, {"data": shape})
+    net.infer_shape(mx.nd.zeros(shape))
+    parameters = net.collect_params()
+    statistics = {key for key in parameters if key.endswith(("running_mean", "running_var"))}
+    assert {key: p.spec.shape for key, p in live.graph.parameters.items()} == {
+        k: p.shape for k, p in parameters.items()
+    }
+    assert live.buffers == sum(prod(parameters[key].shape) for key in statistics)
+    assert live.params == sum(prod(p.shape) for key, p in parameters.items() if key not in statistics)
+    assert live.trainable_params == sum(prod(p.shape) for p in parameters.values() if p.grad_req != "null")
+
+
 def test_the_zoo_is_complete(checker: Any) -> None:
     """A model that MXNet has and this list has not would go untested."""
     import inspect
