@@ -39,10 +39,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def run_route(name: str, folder: Path, networks: list[str]) -> str:
     """Analyse these networks on a route; why that failed as a whole, or nothing."""
     route = routes.ROUTES[name]
-    folder.mkdir()
+    scratch = folder / "scratch"  # for the files that routes export
+    scratch.mkdir(parents=True)
     command = [sys.executable, "-W", "ignore", str(HERE / "run_networks.py"), route.module, str(folder), *networks]
-    # what the frameworks print belongs to their process; messages are shown where it fails
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | route.environment
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TMPDIR": str(scratch)} | route.environment
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT, env=environment)
     except subprocess.TimeoutExpired:
