@@ -54,7 +54,7 @@ def run(*arguments: str) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "KERAS_"))}
     environment |= {"PYTHONPATH": str(Path(multiprof.__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
