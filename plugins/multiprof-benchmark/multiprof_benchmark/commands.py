@@ -10,6 +10,7 @@ from multiprof.commands.console import say
 from multiprof.commands.listing import show_table
 from multiprof.commands.model import add_model_arguments, reading
 from multiprof.commands.output import add_output_arguments, show_report
+from multiprof_benchmark.calibrate import command as calibrate
 
 EXAMPLES = """\
 examples:
@@ -90,6 +91,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 COMMANDS = (
     Command("bench", "measure a model on TensorFlow Lite, CPU or GPU, layer by layer", add_bench_arguments, run_bench),
+    Command("calibrate", "measure what this machine can do, for --device", calibrate.add_arguments, calibrate.run),
     Command("runners", "list what a model can be measured on", add_runners_arguments, run_runners),
 )
 

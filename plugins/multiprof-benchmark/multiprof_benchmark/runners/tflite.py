@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from multiprof_benchmark.convert import convertible
 from multiprof_benchmark.runners.base import Session, SubjectRunner
-from multiprof_benchmark.runners.installed import missing
-from multiprof_benchmark.subject import NATIVE, SYNTHESISED, Options, Subject
+from multiprof_benchmark.runners.installed import installed, missing
+from multiprof_benchmark.subject import CONVERTED, NATIVE, SYNTHESISED, Options, Subject
+
+SESSIONS = {NATIVE: "LiteRTSession", SYNTHESISED: "SynthesisedSession", CONVERTED: "ConvertedSession"}
 
 
 class TFLite(SubjectRunner):
@@ -18,10 +21,12 @@ class TFLite(SubjectRunner):
         return missing("ai_edge_litert", "tflite")
 
     def routes(self, subject: Subject) -> tuple[str, ...]:
-        native = subject.framework == "tflite" and subject.form == "file"
-        return (NATIVE, SYNTHESISED) if native else (SYNTHESISED,)
+        if subject.framework == "tflite" and subject.form == "file":
+            return NATIVE, SYNTHESISED
+        by_converter = convertible(subject) and installed("tensorflow")
+        return (SYNTHESISED, CONVERTED) if by_converter else (SYNTHESISED,)
 
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
         module = import_module("multiprof_benchmark.sessions.litert")
-        session: Session = (module.LiteRTSession if route == NATIVE else module.SynthesisedSession)(subject, options)
+        session: Session = getattr(module, SESSIONS[route])(subject, options)
         return session

@@ -30,7 +30,7 @@ class KerasSession:
             torch.set_num_threads(options.threads)
         if options.precision not in ("", "fp32", "float32"):
             raise ModelError("keras: a model runs in the precision of its layers' dtype policies: leave it out")
-        self.model = _loaded(subject, options)
+        self.model = loaded(subject, options)
         values = list(arrays(subject.report).values())
         self.inputs: Any = [self._tensor(value) for value in values]
         if len(self.inputs) == 1:
@@ -82,7 +82,8 @@ def _host(outputs: Any) -> Any:
     return tf.nest.map_structure(lambda tensor: tensor.numpy(), outputs)
 
 
-def _loaded(subject: Subject, options: Options) -> Any:
+def loaded(subject: Subject, options: Options) -> Any:
+    """The model that travelled: a file of Keras's own, or made again by the callable that made it."""
     if subject.form == "python":
         from multiprof.python_target import load_target
 
@@ -90,4 +91,4 @@ def _loaded(subject: Subject, options: Options) -> Any:
     return keras.saving.load_model(subject.model, compile=False, safe_mode=not options.trust)
 
 
-__all__ = ["KerasSession"]
+__all__ = ["KerasSession", "loaded"]

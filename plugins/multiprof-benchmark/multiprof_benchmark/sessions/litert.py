@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from tempfile import NamedTemporaryFile
+from pathlib import Path
+from tempfile import NamedTemporaryFile, mkdtemp
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,20 @@ from ai_edge_litert.interpreter import Interpreter
 
 from multiprof import InputsError, UsageError
 from multiprof_benchmark import environment
+from multiprof_benchmark.convert import converted
 from multiprof_benchmark.join import Join
 from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.runners.base import Facts, Part
 from multiprof_benchmark.sessions.litert_slices import timed
-from multiprof_benchmark.subject import Options, Subject
+from multiprof_benchmark.subject import CONVERTED, Job, Options, Subject
 
 SLICED = "each operation's time is that of the operation alone, cut out of the file"
 
 
 class LiteRTSession:
     """A flatbuffer, loaded with so many threads; its inputs are random, in the range of their types."""
+
+    sliced = True  # single operations are timed
 
     def __init__(self, subject: Subject, options: Options, path: str = "") -> None:
         self.subject = subject
@@ -54,7 +58,7 @@ class LiteRTSession:
 
     def facts(self) -> Facts:
         found = {"delegate": "XNNPACK", **environment.versions("ai-edge-litert", "numpy")}
-        return Facts("cpu", self.options.threads, found, (SLICED,) if self.options.layers else ())
+        return Facts("cpu", self.options.threads, found, (SLICED,) if self.options.layers and self.sliced else ())
 
 
 class SynthesisedSession(LiteRTSession):
@@ -74,6 +78,22 @@ class SynthesisedSession(LiteRTSession):
         return replace(facts, notes=(f"synthesised: {self.flat.share}", *self.flat.notes, *facts.notes))
 
 
+class ConvertedSession(LiteRTSession):
+    """What TensorFlow's own converter makes of the model."""
+
+    sliced = False
+
+    def __init__(self, subject: Subject, options: Options) -> None:
+        folder = Path(mkdtemp(dir=subject.report_path.parent))
+        Job("tflite", CONVERTED, subject, options).write(folder)
+        path = converted(folder)
+        super().__init__(subject, options, str(path))
+
+    def per_layer(self, options: Options) -> Iterable[Part]:
+        """None: the layers of the file are not those of the model it was made from."""
+        return []
+
+
 def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
     """Random numbers for an input: normal ones, or small whole numbers, which are in range as indices too."""
     dtype = np.dtype(detail["dtype"])
@@ -88,4 +108,4 @@ def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
     raise InputsError(f"the input {detail['name']} is of {dtype}, for which no values can be drawn")
 
 
-__all__ = ["LiteRTSession", "SynthesisedSession"]
+__all__ = ["ConvertedSession", "LiteRTSession", "SynthesisedSession"]
