@@ -6,7 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
+import pytest
+
 import multiprof
+
+COMPLETE = tuple(map(int, numpy.__version__.split(".")[:2])) < (1, 24)  # in the environment of the oldest versions
 
 # with torch standing for one that is loaded: MXNet's import sets the number of threads behind its back
 FAKE_TORCH = """
@@ -42,13 +47,14 @@ def fingerprint():
     names = {k: id(v) for k, v in vars(numpy).items() if not isinstance(v, types.ModuleType)}
     return names, repr(numpy.random.get_state()), numpy.geterr(), list(warnings.filters)
 numpy.random.seed(3)
-assert not hasattr(numpy, "PZERO") and not hasattr(numpy, "round_")
+gone = [name for name in ("PZERO", "round_") if not hasattr(numpy, name)]
+assert len(gone) == 2 or numpy.__version__ < "2"
 before = fingerprint()
 """
         + IMPORT
         + """
 assert fingerprint() == before
-assert not hasattr(numpy, "PZERO") and not hasattr(numpy, "round_")
+assert not any(hasattr(numpy, name) for name in gone)
 """
     )
 
@@ -76,6 +82,7 @@ else:
     )
 
 
+@pytest.mark.skipif(COMPLETE, reason="numpy before 1.24 has all the names that MXNet asks for: no import of it fails")
 def test_after_an_import_that_failed_and_twice() -> None:
     """A plain import leaves half of MXNet in sys.modules; the next one starts afresh. A second call finds the first."""
     succeeds(
@@ -147,9 +154,12 @@ def test_a_python_file_that_imports_mxnet_plainly_is_told_what_to_write(tmp_path
     told.write_text(line + body)
     code = "from multiprof.cli import main; sys.exit(main(sys.argv[1:]))"
     done = run(code, "analyze", f"{plain}:net")
-    assert (done.returncode, done.stdout) == (2, "")
-    (said,) = done.stderr.splitlines()
-    assert said.endswith(f"mxnet is older than this numpy: write {line}")
+    if COMPLETE:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (2, "")
+        (said,) = done.stderr.splitlines()
+        assert said.endswith(f"mxnet is older than this numpy: write {line}")
     done = run(code, "analyze", f"{told}:net")
     assert done.returncode == 0, done.stderr
     assert "MACs              24\n" in done.stdout  # 2·3·4

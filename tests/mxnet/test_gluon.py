@@ -165,6 +165,8 @@ def test_macs_by_execution(checker: Any, rank: int, groups: int) -> None:
         ("Convolution", (6, 4 // groups, *(3,) * rank)),
         ("Deconvolution", (4, 6 // groups, *(3,) * rank)),
     ):
+        if (op, rank) == ("Deconvolution", 3) and mx.__version__ < "1.8":
+            continue  # MXNet 1.7 has it on GPUs alone
         attrs = {"kernel": (3,) * rank, "stride": (2,) * rank, "num_filter": 6, "num_group": groups, "no_bias": True}
         made = getattr(mx.nd, op)(mx.nd.ones(shape), mx.nd.ones(weight), **attrs)
         sym = getattr(mx.sym, op)(mx.sym.var("data"), name="op", **attrs)
