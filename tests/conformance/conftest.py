@@ -55,15 +55,15 @@ def outcome(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str, str], Any]]:
     """(route, network) -> the report, or the sentence that says why this route has no such network."""
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[str, dict[str, None]] = {}  # networks in order, each once whatever number of tests looks at it
     for item in request.session.items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         if {"route", "network"} <= set(params):
-            wanted.setdefault(params["route"], []).append(params["network"])
+            wanted.setdefault(params["route"], {})[params["network"]] = None
     folder = tmp_path_factory.mktemp("conformance")
     with ThreadPoolExecutor(2) as pool:
         runs: dict[str, Future[str]] = {
-            route: pool.submit(run_route, route, folder / route, networks) for route, networks in wanted.items()
+            route: pool.submit(run_route, route, folder / route, list(networks)) for route, networks in wanted.items()
         }
 
         def find(route: str, network: str) -> Any:
