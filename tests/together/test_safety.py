@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,3 +117,16 @@ def test_unusual_settings_stay(name: str, tmp_path: Path, capfd: pytest.CaptureF
     case = models.CASES[name](tmp_path)
     request.getfixturevalue("unusual")
     check(case, capfd)
+
+
+def test_reading_a_file_leaves_tensorflow_to_be_configured(tmp_path: Path) -> None:
+    """Threads and visible devices can be set until TensorFlow starts, which a file does not make it do."""
+    path = models.tensorflow_file(tmp_path).model
+    code = (
+        f"import multiprof; assert multiprof.analyze({str(path)!r}).flops; import tensorflow as tf; "
+        "tf.config.threading.set_intra_op_parallelism_threads(3); tf.config.set_visible_devices([], 'CPU'); "
+        "print(tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(multiprof.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr
