@@ -19,7 +19,14 @@ def test_network_runs(route: str, network: str, outcome: Callable[[str, str], An
     if isinstance(report, str):  # the framework cannot say it, as the other test asserts
         return
     program = importlib.import_module(PROGRAMS).lower(report)
-    assert program.share.complete, str(program.share)
+    # What a converted loop writes into a list at a place of its own has no shape that is known beforehand; all else runs.
+    unknown = {
+        row.name
+        for row in report.layers
+        if any(None in spec.shape for spec in (*row.layer.inputs.values(), *row.layer.outputs.values()))
+    }
+    missing = {name for _, names in program.share.missing.values() for name in names}
+    assert missing <= unknown, str(program.share)
     assert program.share.macs == report.macs > 0
     assert program.differences() == []
     assert program.findings == {}
