@@ -19,7 +19,7 @@ def test_network_runs(route: str, network: str, outcome: Callable[[str, str], An
     if isinstance(report, str):  # the framework cannot say it, as the other test asserts
         return
     program = importlib.import_module(PROGRAMS).lower(report)
-    # What a converted loop writes into a list at a place of its own has no shape that is known beforehand; all else runs.
+    # What a converted loop writes into a list at a computed place has no shape known beforehand; all else runs.
     unknown = {
         row.name
         for row in report.layers

@@ -162,6 +162,7 @@ def test_what_depends_on_values_is_marked() -> None:
     x = torch.randn(2, 8)
     with torch.no_grad():
         torch.testing.assert_close(program(x)[0], net(x))
+    assert program.value_dependent == ("sort",)
 
 
 # -- graphs with control flow ------------------------------------------------------------------------------------------

@@ -72,7 +72,9 @@ Rule = Callable[[Layer, Context], "Kernel | Callable[..., Result]"]
 # A framework's name with ".*" stands for all of its foreign ops that are not entered themselves.
 RULES: dict[str, Rule] = {}
 # Ops whose time or result depends on the values they are given, not on shapes alone.
-VALUE_DEPENDENT = frozenset(("sort", "topk", "unique", "nonzero", "bucketize", "histogram", "nms", "roi_pool"))
+VALUE_DEPENDENT = frozenset(
+    ("sort", "topk", "unique", "nonzero", "bucketize", "histogram", "nms", "roi_pool", "roi_align", "cholesky")
+)
 
 
 def rule(*ops: str) -> Callable[[Rule], Rule]:

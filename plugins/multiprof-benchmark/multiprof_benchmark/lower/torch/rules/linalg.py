@@ -2,38 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from multiprof import Layer
 from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
+_MATRIX: dict[str, Callable[[Tensor], Tensor]] = {
+    "det": lambda x: torch.linalg.det(x),
+    # these check no values, which would wait for the device
+    "inverse": lambda x: torch.linalg.inv_ex(x).inverse,
+    "cholesky": lambda x: torch.linalg.cholesky_ex(x).L,
+}
 
-@rule("cholesky", "det", "inverse")
+
+@rule(*_MATRIX)
 def matrix(layer: Layer, context: Context) -> Kernel:
-    """On x·xᵀ + I, which has a root and an inverse whatever x is: as many operations, and one product more."""
-    function = {"cholesky": torch.linalg.cholesky, "det": torch.linalg.det, "inverse": torch.linalg.inv}[layer.op]
-    upper = bool(layer.attrs.get("upper"))
-    y = shape_of(layer.y)
+    function, y, upper = _MATRIX[layer.op], shape_of(layer.y), bool(layer.attrs.get("upper"))
+    return Kernel(lambda x: (function(x).transpose(-1, -2) if upper else function(x)).reshape(y))
 
-    def run(x: Tensor) -> Tensor:
-        safe = x @ x.transpose(-1, -2) + torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-        made: Tensor = function(safe)
-        return (made.transpose(-1, -2) if upper else made).reshape(y)
 
-    return Kernel(run, notes=("on x·xᵀ + I",))
+@rule("lu")
+def lu(layer: Layer, context: Context) -> Kernel:
+    """Both factors in one matrix, with the exchanges of rows and the order that they make."""
+    wanted = {role: (shape_of(spec), context.type_of(spec)) for role, spec in layer.outputs.items()}
+
+    def run(x: Tensor) -> tuple[Tensor, ...]:
+        both, pivots = torch.linalg.lu_factor(x)
+        made = {"y": both, "pivots": pivots}
+        if "permutation" in wanted:
+            order = torch.lu_unpack(both, pivots, unpack_data=False)[0]
+            made["permutation"] = order.argmax(-2)
+        return tuple(made[role].reshape(shape).to(kind) for role, (shape, kind) in wanted.items())
+
+    return Kernel(run)
+
+
+@rule("qr")
+def qr(layer: Layer, context: Context) -> Kernel:
+    wanted = {role: shape_of(spec) for role, spec in layer.outputs.items()}
+    x = shape_of(layer.x)
+    full = "q" in wanted and wanted["q"][-1] == x[-2] > x[-1]
+    mode = "r" if "q" not in wanted else "complete" if full else "reduced"
+
+    def run(x: Tensor) -> tuple[Tensor, ...]:
+        q, r = torch.linalg.qr(x, mode)
+        made = {"y": r, "q": q}
+        return tuple(made[role].reshape(shape) for role, shape in wanted.items())
+
+    return Kernel(run)
 
 
 @rule("solve")
 def solve(layer: Layer, context: Context) -> Kernel:
     a, y = layer.attrs, shape_of(layer.y)
     upper, left = bool(a.get("upper")), a.get("left", True) is not False
+    ones = bool(a.get("unit"))
     if a.get("triangular"):
         flip = bool(a.get("transposed"))
 
         def triangular(a: Tensor, b: Tensor) -> Tensor:
             made: Tensor = torch.linalg.solve_triangular(
-                (a.transpose(-1, -2) if flip else a), b, upper=upper != flip, left=left
+                (a.transpose(-1, -2) if flip else a), b, upper=upper != flip, left=left, unitriangular=ones
             )
             return made.reshape(y)
 

@@ -81,11 +81,30 @@ def position(layer: Layer, context: Context) -> Kernel:
     return Kernel(lambda x: _along(x, axes, lambda x, axis: function(x, axis)).reshape(y).to(kind))
 
 
-@rule("cumsum", "cumprod")
+_RUNNING: dict[str, Callable[..., Tensor]] = {
+    "cumsum": torch.cumsum, "cumprod": torch.cumprod, "logcumsumexp": torch.logcumsumexp,
+}  # fmt: skip
+
+
+@rule(*_RUNNING)
 def running(layer: Layer, context: Context) -> Kernel:
-    axis, kind = axes_of(layer)[0], context.type_of(layer.y)
-    function: Callable[..., Tensor] = torch.cumsum if layer.op == "cumsum" else torch.cumprod
+    axis, kind, function = axes_of(layer)[0], context.type_of(layer.y), _RUNNING[layer.op]
     return Kernel(lambda x: function(x, axis).to(kind))
+
+
+@rule("cummax", "cummin")
+def running_extreme(layer: Layer, context: Context) -> Kernel:
+    axis, function = axes_of(layer)[0], torch.cummax if layer.op == "cummax" else torch.cummin
+    places = layer.outputs.get("indices")
+    if places is None:
+        return Kernel(lambda x: function(x, axis)[0])
+    kind = context.type_of(places)
+
+    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        values, indices = function(x, axis)
+        return values, indices.to(kind)
+
+    return Kernel(run)
 
 
 @rule("variance", "std")
