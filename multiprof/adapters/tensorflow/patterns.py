@@ -128,10 +128,7 @@ def _dilated(net: Net, i: int) -> bool:
     dilation = (*back.attrs["blocks"], *[1] * (count - len(back.attrs["blocks"])))
     padding = tuple((a - c, b - d) for (a, b), (c, d) in zip(before, crops, strict=True))
     sizes = zip(x.shape[1:-1], last.y.shape[1:-1], padding, dilation, attrs["kernel_size"], strict=True)
-    if None in (*x.shape, *last.y.shape) or any(
-        n + sum(p) - d * (k - 1) != m or min(p) < 0
-        for n, m, p, d, k in sizes
-    ):
+    if None in (*x.shape, *last.y.shape) or any(n + sum(p) - d * (k - 1) != m or min(p) < 0 for n, m, p, d, k in sizes):
         return False
     changed = {**attrs, "padding": padding, "dilation": dilation}
     made = replace(host, inputs={**host.inputs, "x": x}, outputs=dict(last.outputs), attrs=changed)
