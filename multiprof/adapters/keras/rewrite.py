@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from multiprof.adapters.keras import quantised
 from multiprof.adapters.keras.biases import merged
 from multiprof.adapters.keras.calls import Call, Calls
 from multiprof.adapters.keras.recurrent import Recurrent
@@ -28,6 +29,7 @@ class Variable:
     path: str
     kind: str
     trainable: bool | None
+    four_bits: tuple[int, ...] | None = None  # the shape of a weight that is stored two to a byte
 
 
 def variables_of(model: Any) -> list[Variable]:
@@ -38,6 +40,11 @@ def variables_of(model: Any) -> list[Variable]:
     """
     weights = {id(v) for v in model.weights}
     learned = {id(v) for layer in model._flatten_layers() for v in layer._trainable_variables}
+    own = {
+        id(v): layer
+        for layer in model._flatten_layers()
+        for v in (*layer._trainable_variables, *layer._non_trainable_variables)
+    }
     found: list[Variable] = []
     names: dict[str, int] = {}
     seen: set[int] = set()
@@ -50,7 +57,10 @@ def variables_of(model: Any) -> list[Variable]:
             number = names[v.path] = names.get(v.path, 0) + 1
             path = v.path if number == 1 else f"{v.path}_{number - 1}"
             kind = CONSTANT if id(v) not in weights else PARAMETER if id(v) in learned else BUFFER
-            found.append(Variable(v, path, kind, bool(v.trainable) if kind == PARAMETER else None))
+            owner = own.get(id(v))
+            kind = quantised.kind(owner, v) or kind
+            trainable = bool(v.trainable) if kind == PARAMETER else None
+            found.append(Variable(v, path, kind, trainable, quantised.logical_shape(owner, v)))
     return found
 
 
@@ -60,14 +70,16 @@ def rewritten(graph: Graph, variables: Sequence[Variable], calls: Calls, names: 
     parameters: dict[str, Parameter] = {}
     for name, known in graph.parameters.items():
         match = _VARIABLE.search(name)
-        if match is None:  # what the code itself holds: learned weights are variables
-            known.kind, known.trainable = CONSTANT, None
+        if match is None:  # what the code itself holds: learned weights are variables, statistics of a module are not
+            known.kind, known.trainable = BUFFER if known.kind == BUFFER else CONSTANT, None
             parameters[name] = known
             continue
         variable = variables[int(match[1])]
         renamed[name] = variable.path
         known.spec.name = known.source = variable.path
         known.kind, known.trainable, known.tied = variable.kind, variable.trainable, ()
+        if variable.four_bits is not None:
+            known.spec = TensorSpec(variable.four_bits, "int4", variable.path)
         parameters[variable.path] = known
     if len(names) == len(graph.inputs):
         renamed |= {spec.name: name for spec, name in zip(graph.inputs, names, strict=True)}

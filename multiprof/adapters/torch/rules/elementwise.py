@@ -51,7 +51,6 @@ _ROWS: tuple[tuple[str, int, str], ...] = (
     ("tanh", REAL, "tanh"),
     ("floor", ROUND, "floor"),
     ("ceil", ROUND, "ceil"),
-    ("round", ROUND, "round"),
     ("trunc", ROUND, "trunc fix"),
     ("frac", FLOAT, "frac"),
     ("logical_not", TEST, "logical_not"),
@@ -124,6 +123,16 @@ for _op, _kind, _names in _ROWS:
     rule(*_faces, *_MORE.get(_op, ()), aten=tuple(_list))(_functional(_op, _kind))
     _written = tuple(f"{name}_" for name in _list)
     rule(*(f"{root}.{name}" for name in _written for root in ("torch", "Tensor")), aten=_written)(_in_place(_op, _kind))
+
+
+_round = _functional("round", ROUND)
+rule("torch.round_", "Tensor.round_", aten="round_")(_in_place("round", ROUND))
+
+
+@rule("torch.round", "Tensor.round", "special.round", aten="round")
+def round(t: Tracer, input: Tensor, decimals: int = 0) -> Any:
+    """To a whole number; to a number of decimals it is more than that."""
+    return NotImplemented if decimals else _round(t, input)
 
 
 @rule("torch.square", "Tensor.square", aten="square")
