@@ -106,9 +106,27 @@ class Builder:
             for spec in (*layer.inputs.values(), *layer.outputs.values()):
                 shape_of(spec)
             function(self, layer)
+            self._check(layer)
         except (NotLoweredError, UnknownLayoutError, KeyError, ValueError, TypeError, IndexError) as error:
             text = f"attribute or role {error} is missing" if isinstance(error, KeyError) else str(error)
             self._refuse(layer, text)
+
+    def _check(self, layer: Layer) -> None:
+        """Refuse what was written in another shape than the Graph's."""
+        for spec in layer.outputs.values():
+            value = self.found.get(spec.name)
+            if value is not None and value.logical != shape_of(spec):
+                shapes = f"{value.logical} was written, not {shape_of(spec)}"
+                for name in self._names(spec.name):
+                    self.found.pop(name, None)
+                raise NotLoweredError(shapes)
+
+    def _names(self, name: str) -> list[str]:
+        """A tensor and what it becomes under other names."""
+        names = [name]
+        while names[-1] in self.becomes:
+            names.append(self.becomes[names[-1]])
+        return names
 
     def _refuse(self, layer: Layer, reason: str) -> None:
         """Name a layer as not written; zeros stand in for its results, so that what follows can be."""
@@ -148,6 +166,10 @@ class Builder:
         array = self.arrays[spec.name]
         shape = shape_of(spec)
         if array.shape != shape:
+            if array.shape == shape[len(shape) - array.ndim :]:  # a stack of one and the same
+                return array
+            if array.ndim == 2 and array.shape[::-1] == shape[-2:] and array.size < np.prod(shape, dtype=int):
+                return array.T
             if array.size < np.prod(shape, dtype=int):
                 raise NotLoweredError(f"{spec.name} has {array.size} elements, not {shape}")
             array = array.reshape(-1)[: int(np.prod(shape, dtype=int))].reshape(shape)

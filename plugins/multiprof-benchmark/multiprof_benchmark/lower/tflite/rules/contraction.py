@@ -25,6 +25,10 @@ def linear(b: Builder, layer: Layer) -> None:
         raise NotLoweredError("a linear layer whose weight is computed")
     equation = layer.attrs.get("equation")
     weight = b.array(layer.inputs["weight"])
+    if equation is not None and weight.ndim < layer.inputs["weight"].rank:  # a stack of one and the same matrix
+        operands, _, out = equation.partition("->")
+        left, right = operands.split(",")
+        equation = f"{left},{right[-weight.ndim :]}->{out}"
     if equation is None:
         _rows(b, layer, weight)
     else:
@@ -64,7 +68,10 @@ def _einsum(b: Builder, layer: Layer, weight: Any, equation: str) -> None:
     made = [i for i in right if i not in left and i in out]
     kept = [i for i in left if i not in right and i in out]
     if len(summed) + len(made) != len(right) or len(summed) + len(kept) != len(left) or not summed:
-        raise NotLoweredError(f"the Einstein sum {equation} is no product of rows")
+        if "bias" in layer.inputs or layer.name in b.norms or b.activation(layer):
+            raise NotLoweredError(f"the Einstein sum {equation} is no product of rows")
+        pair(b, layer, equation, b.plain(b.value(layer.x)), b.constant(weight.astype(np.float32)))
+        return
     if layer.name in b.norms and (len(made) != 1 or not out.endswith(made[0])):
         raise NotLoweredError("a norm behind an Einstein sum")
     x = _turned(b, b.plain(b.value(layer.x)), [left.index(i) for i in (*kept, *summed)], b.name(layer))
@@ -129,7 +136,14 @@ def matmul(b: Builder, layer: Layer) -> None:
 @rule("einsum")
 def einsum(b: Builder, layer: Layer) -> None:
     """Two activations as a product of stacks of matrices: shared indices, rows and columns, summed ones."""
-    equation = str(layer.attrs["equation"])
+    operands = [b.plain(b.value(spec)) for spec in layer.inputs.values()]
+    if len(operands) != 2:
+        raise NotLoweredError("an Einstein sum of one operand")
+    pair(b, layer, str(layer.attrs["equation"]), *operands)
+
+
+def pair(b: Builder, layer: Layer, equation: str, x0: Value, x1: Value) -> None:
+    """An Einstein sum of two tensors."""
     operands, _, out = equation.partition("->")
     words = operands.split(",")
     if len(words) != 2 or any(len(set(word)) < len(word) for word in words):
@@ -141,7 +155,6 @@ def einsum(b: Builder, layer: Layer) -> None:
     columns = [i for i in right if i not in left and i in out]
     if len(both) + len(summed) + len(rows) != len(left) or len(both) + len(summed) + len(columns) != len(right):
         raise NotLoweredError(f"the Einstein sum {equation} sums what one operand alone has")
-    x0, x1 = (b.plain(b.value(spec)) for spec in layer.inputs.values())
     sizes = dict(zip(left, x0.shape, strict=True)) | dict(zip(right, x1.shape, strict=True))
 
     def count(letters: list[str]) -> int:

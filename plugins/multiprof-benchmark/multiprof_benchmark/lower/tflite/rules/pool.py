@@ -25,8 +25,9 @@ def pool(b: Builder, layer: Layer) -> None:
     a = layer.attrs
     rank = len(a["kernel_size"])
     if rank == 3:
-        raise NotLoweredError("pooling in three dimensions")
-    if "indices" in layer.outputs:
+        volume(b, layer)
+        return
+    if "indices" in layer.outputs and layer.outputs["indices"].name in b.wanted:
         raise NotLoweredError("the positions of the maxima")
     images = Images(layer, rank)
     kernel = images.flat(a["kernel_size"])
@@ -62,6 +63,31 @@ def pool(b: Builder, layer: Layer) -> None:
         made = b.temporary(shape, x.dtype, name if rank == 2 else f"{name}_mean")
         y = b.emit("MUL", [y, factors], made, "MulOptions", fusedActivationFunction=b.activation(layer))
     images.write(b, layer, y)
+
+
+def volume(b: Builder, layer: Layer) -> None:
+    """Pooling in three dimensions: of every image of the stack, then of every column through it."""
+    a = layer.attrs
+    images = Images(layer, 3)
+    kernel, stride = tuple(a["kernel_size"]), ints(a.get("stride") or a["kernel_size"], 3)
+    shape = image_shape(layer.y, images)
+    x = images.read(b, layer.x)
+    reach = tuple((m - 1) * s + k for m, s, k in zip(shape[1:4], stride, kernel, strict=True))
+    if any(lo or hi for lo, hi in pairs_of(layer, 3)) or any(r > n for r, n in zip(reach, x.shape[1:4], strict=True)):
+        raise NotLoweredError("pooling in three dimensions with padding")
+    if any(d != 1 for d in ints(a.get("dilation"), 3)) or a.get("divisor") is not None:
+        raise NotLoweredError("pooling in three dimensions, dilated or with a divisor of its own")
+    kind = "AVERAGE_POOL_2D" if layer.op == "avg_pool" else "MAX_POOL_2D"
+    n, depth, height, width, channels = x.shape
+    flat = b.reshaped(x, (n * depth, height, width, channels))
+    y = b.temporary((n * depth, *shape[2:4], channels), x.dtype, f"{b.name(layer)}_images")
+    b.emit(kind, [flat], y, "Pool2DOptions", padding=VALID, strideH=stride[1], strideW=stride[2],
+           filterHeight=kernel[1], filterWidth=kernel[2])  # fmt: skip
+    columns = b.reshaped(y, (n, depth, shape[2] * shape[3], channels))
+    y = b.temporary((n, shape[1], shape[2] * shape[3], channels), x.dtype, f"{b.name(layer)}_columns")
+    b.emit(kind, [columns], y, "Pool2DOptions", padding=VALID, strideH=stride[0], strideW=1, filterHeight=kernel[0],
+           filterWidth=1, fusedActivationFunction=b.activation(layer))  # fmt: skip
+    images.write(b, layer, b.reshaped(y, shape, images.perm, b.name(layer)))
 
 
 def _share(

@@ -98,6 +98,9 @@ def lstm(b: Builder, layer: Layer) -> None:
     if "hn" in layer.outputs:
         last = _step(b, y, time, y.shape[time] - 1, name)
         b.result(layer, b.reshaped(last, shape_of(layer.outputs["hn"])), "hn")
+    if len(shape_of(layer.y)) < layer.x.rank:  # the last step alone
+        b.result(layer, b.reshaped(_step(b, y, time, y.shape[time] - 1, name), shape_of(layer.y), None, name))
+        return
     if a.get("reverse"):
         y = reversed_along(b, y, time, name)
     b.result(layer, b.reshaped(y, shape_of(layer.y), None, name))
@@ -146,6 +149,9 @@ def unrolled(b: Builder, layer: Layer) -> None:
         kept.append(state)
     if "hn" in layer.outputs:
         b.result(layer, b.reshaped(state, shape_of(layer.outputs["hn"])), "hn")
+    if len(shape_of(layer.y)) < layer.x.rank:  # the last step alone
+        b.result(layer, b.reshaped(state, shape_of(layer.y), None, name))
+        return
     if a.get("reverse"):
         kept.reverse()
     y = b.temporary((*x.shape[:2], h), x.dtype, f"{name}_sequence")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,26 @@ def reshape(b: Builder, layer: Layer) -> None:
 @rule("transpose")
 def transpose(b: Builder, layer: Layer) -> None:
     x = b.value(layer.x)
-    moves = tuple(axis % x.rank for axis in layer.attrs.get("perm") or reversed(range(x.rank)))
+    perm = layer.attrs.get("perm")
+    if "block_shape" in layer.attrs:
+        _blocks(b, layer, b.plain(x))
+        return
+    if perm is None and x.rank != 2:
+        raise NotLoweredError("a transpose that does not say which dimensions go where")
+    moves = tuple(axis % x.rank for axis in perm or (1, 0))
     b.result(layer, Value(x.number, x.shape, x.dtype, tuple(moves.index(axis) for axis in x.perm)))
+
+
+def _blocks(b: Builder, layer: Layer, x: Value) -> None:
+    """Space moved into the batch, or back."""
+    block = [int(n) for n in layer.attrs["block_shape"]]
+    shape = shape_of(layer.y)
+    into = shape[0] > x.shape[0]
+    kind = "SPACE_TO_BATCH_ND" if into else "BATCH_TO_SPACE_ND"
+    options = "SpaceToBatchNDOptions" if into else "BatchToSpaceNDOptions"
+    nothing = b.writer.constant(np.zeros((len(block), 2), np.int32), "paddings")
+    y = b.temporary(shape, x.dtype, b.name(layer))
+    b.result(layer, b.emit(kind, [x, b.integers(block), nothing], y, options))
 
 
 @rule("concat")
@@ -109,6 +128,10 @@ def _unpacked(b: Builder, layer: Layer, x: Value, axis: int) -> None:
 @rule("slice")
 def slice_(b: Builder, layer: Layer) -> None:
     x = b.value(layer.x)
+    part = _INTERLEAVED.fullmatch(str(layer.attrs.get("index")))
+    if part is not None:
+        _interleaved(b, layer, b.plain(x), int(part[1]), int(part[2]))
+        return
     cut, _ = cut_of(layer)
     kept = [item for item in cut if item is not None]
     if len(kept) != x.rank:
@@ -131,6 +154,20 @@ def slice_(b: Builder, layer: Layer) -> None:
         y = b.temporary(stored, x.dtype, b.name(layer) if last else f"{b.name(layer)}_part", x.perm)
         b.emit("STRIDED_SLICE", [x, *bounds], y, "StridedSliceOptions")
     b.result(layer, y if rest == tuple(shape) else b.reshaped(b.plain(y), rest, None, b.name(layer)))
+
+
+_INTERLEAVED = re.compile(r"part (\d+) of (\d+) of each head")
+
+
+def _interleaved(b: Builder, layer: Layer, x: Value, number: int, parts: int) -> None:
+    """Of (length, batch, heads · parts · size) one part of every head, as (batch · heads, length, size)."""
+    rows, length, size = shape_of(layer.y)
+    wide = b.reshaped(x, (length * rows, parts, size))
+    begin, extent = b.integers((0, number, 0)), b.integers((length * rows, 1, size))
+    piece = b.temporary((length * rows, 1, size), x.dtype, f"{b.name(layer)}_part")
+    b.emit("SLICE", [wide, begin, extent], piece, "SliceOptions")
+    piece = b.reshaped(piece, (length, rows, size))
+    b.result(layer, b.plain(Value(piece.number, piece.shape, piece.dtype, (1, 0, 2)), b.name(layer)))
 
 
 @rule("pad")
