@@ -13,13 +13,19 @@ from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredErr
 from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+# Where torch's gates (LSTM i, f, g, o; GRU r, z, n) stand in the weights of frameworks that have another order: ONNX
+# writes i, o, f, c; Keras and ONNX write z, r, h.
+_ORDERS = {("lstm", "onnx"): (0, 2, 3, 1), ("gru", "onnx"): (1, 0, 2), ("gru", "keras"): (1, 0, 2)}
+# These write a weight as (inputs, gates·H).
+_INPUTS_FIRST = frozenset(("keras", "tensorflow"))
 
 
 class _Form:
     """Shapes and order of one layer's sequence: (T, N, C), (N, T, C), (T, C) without a batch, or packed (S, C)."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, framework: str) -> None:
         a, x = layer.attrs, shape_of(layer.x)
+        self.framework = framework
         self.op = layer.op
         self.hidden, self.inputs = int(a["hidden_size"]), int(a["input_size"])
         self.projection = int(a.get("proj_size") or 0)
@@ -83,21 +89,37 @@ class _Form:
             return x
         return x.flip(0) if backwards is None else x.index_select(0, backwards)
 
+    def back(self, y: Tensor, backwards: Tensor | None) -> Tensor:
+        """The results in the order of the inputs; Keras leaves them in the order in which they were made."""
+        return y if self.framework == "keras" else self.flip(y, backwards)
+
 
 def _prepare(layer: Layer, form: _Form, gates: int) -> dict[str, Prepare]:
     """Weights as (gates·H, inputs), biases flat; which way a weight stands, the recurrent one says best."""
     rows = gates * form.hidden
-    hh = shape_of(layer.inputs["weight_hh"])
-    flipped = hh[-2:] == (form.state, rows) and form.state != rows
+    hh, ih = (shape_of(layer.inputs[role])[-2:] for role in ("weight_hh", "weight_ih"))
+    if form.state != rows:
+        flipped = hh == (form.state, rows)
+    elif form.inputs != rows:
+        flipped = ih == (form.inputs, rows)
+    else:
+        flipped = form.framework in _INPUTS_FIRST
+    order = _ORDERS.get((form.op, form.framework))
+
+    def ordered(w: Tensor) -> Tensor:
+        if order is None:
+            return w.contiguous()
+        parts = w.chunk(gates)
+        return torch.cat([parts[n] for n in order])
 
     def weight(columns: int) -> Prepare:
         if flipped:
-            return lambda w: w.reshape(columns, rows).t().contiguous()
-        return lambda w: w.reshape(rows, columns).contiguous()
+            return lambda w: ordered(w.reshape(columns, rows).t()).contiguous()
+        return lambda w: ordered(w.reshape(rows, columns))
 
     made: dict[str, Prepare] = {"weight_ih": weight(form.inputs), "weight_hh": weight(form.state)}
     for role in ("bias_ih", "bias_hh"):
-        made[role] = lambda b: b.reshape(-1).contiguous()
+        made[role] = lambda b: ordered(b.reshape(-1))
     if "weight_hr" in layer.inputs and shape_of(layer.inputs["weight_hr"]) != (form.state, form.hidden):
         made["weight_hr"] = lambda w: w.t().contiguous()
     return made
@@ -105,7 +127,7 @@ def _prepare(layer: Layer, form: _Form, gates: int) -> dict[str, Prepare]:
 
 @rule("lstm", "gru", "rnn")
 def recurrent(layer: Layer, context: Context) -> Kernel:
-    a, form = layer.attrs, _Form(layer)
+    a, form = layer.attrs, _Form(layer, context.framework)
     gates = 3 if layer.inputs["weight_hh"].numel == 3 * form.hidden * form.state and layer.op == "lstm" else 0
     if gates:
         raise NotLoweredError("its input gate is coupled with the forget gate")
@@ -157,7 +179,7 @@ def _fused(layer: Layer, form: _Form, gates: int) -> Callable[..., tuple[Tensor,
             y, *states = function(x, state, weights, biased, 1, 0.0, False, False, False)
         else:
             y, *states = function(x, batch_sizes.cpu(), state, weights, biased, 1, 0.0, False, False)
-        return form.finish(form.flip(y, backwards), *states)
+        return form.finish(form.back(y, backwards), *states)
 
     return run
 
@@ -180,7 +202,7 @@ def _stepwise(layer: Layer, form: _Form) -> Callable[..., tuple[Tensor, ...]]:
         for now in given.unbind(0):
             h, c = step(now, h, c, weight_hh, bias_hh, weight_hr, peephole, after)
             made.append(h)
-        y = form.flip(torch.stack(made), None)
+        y = form.back(torch.stack(made), None)
         return form.finish(y, h, c)
 
     return run
