@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from multiprof import InputsError, UsageError
+from multiprof import InputsError
 from multiprof_benchmark import environment
 from multiprof_benchmark.convert import converted
 from multiprof_benchmark.join import Join
@@ -65,9 +65,7 @@ class SynthesisedSession(LiteRTSession):
     """A flatbuffer written from the Graph, with random weights."""
 
     def __init__(self, subject: Subject, options: Options) -> None:
-        if options.precision not in ("", "fp32", "float32"):
-            raise UsageError(f"tflite: precision {options.precision!r} is not written yet: fp32 is")
-        flat = lower(subject.report, least=options.least)
+        flat = lower(subject.report, least=options.least, precision=options.precision)
         self.flat = flat
         with NamedTemporaryFile(suffix=".tflite", delete=False, dir=subject.report_path.parent) as file:
             file.write(flat.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,22 +12,30 @@ from multiprof import Layer, Report, TensorSpec
 from multiprof_benchmark.lower.layouts import UnknownLayoutError
 from multiprof_benchmark.lower.plan import Loop, Plan, plan_of
 from multiprof_benchmark.lower.share import LEAST, Share, share_of
+from multiprof_benchmark.lower.tflite import precision as kinds
 from multiprof_benchmark.lower.tflite.fuse import fused
+from multiprof_benchmark.lower.tflite.half import halved
+from multiprof_benchmark.lower.tflite.quantize import Quantizer
+from multiprof_benchmark.lower.tflite.rewrite import Named
 from multiprof_benchmark.lower.tflite.table import RULES, NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.values import Perm, Value, permuted, straight
 from multiprof_benchmark.lower.tflite.writer import TYPES, Writer
-from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draw, Draws
+from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, STEP, Draw, Draws
 
 NONE = 0  # no fused activation
 
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """A written model: the file's bytes, how much of the model it is, and sentences for the reader."""
+    """A written model: the file's bytes, how much of the model it is, and sentences for the reader.
+
+    ``integer`` is the share of the multiply-adds that is computed on 8-bit integers.
+    """
 
     data: bytes
     share: Share
     notes: tuple[str, ...]
+    integer: float = 0.0
 
 
 class Builder:
@@ -47,6 +55,7 @@ class Builder:
         self.activations, self.becomes = fused(self.graph, self.plan.layers(), self.plan.merged)
         self.missing: dict[str, str] = {}
         self.wanted = self._wanted()
+        self.owners: list[str] = []  # the layer for which each operator was written
 
     def _layer(self, name: str) -> Layer:
         return next(layer for layer in self.graph.layers if layer.name == name)
@@ -62,7 +71,7 @@ class Builder:
 
     # the whole
 
-    def build(self, least: float) -> Flat:
+    def build(self, least: float, precision: str = kinds.FULL, step: float = STEP) -> Flat:
         if self.plan.states:
             name = next(iter(self.plan.states))
             for layer in self.plan.layers():
@@ -83,7 +92,34 @@ class Builder:
         for spec in self.graph.outputs:
             value = self.plain(self.value(spec))
             outputs.append((spec.name, value.number))
-        return Flat(self.writer.finish(inputs, outputs), share, tuple(self.plan.notes))
+        notes = tuple(self.plan.notes)
+        if precision == kinds.HALF:
+            writer, inputs, outputs = halved(self.writer, inputs, outputs)
+            return Flat(writer.finish(inputs, outputs), share, notes)
+        if precision == kinds.INTEGER or (precision == kinds.OWN and kinds.is_quantized(self.graph)):
+            return self._quantized(inputs, outputs, share, step, own=precision == kinds.OWN)
+        return Flat(self.writer.finish(inputs, outputs), share, notes)
+
+    def _quantized(self, inputs: Named, outputs: Named, share: Share, step: float, *, own: bool) -> Flat:
+        """On 8-bit integers: whatever LiteRT can, or, in the model's ``own`` precision, the layers that do there."""
+        self.owners += [""] * (len(self.writer.operators) - len(self.owners))
+        integers = {layer.name for layer in self.graph.layers if not own or kinds.on_integers(layer)} | {""}
+        known = kinds.scales_of(self.graph)
+        scales = {self.found[name].number: scale for name, scale in reversed(known.items()) if name in self.found}
+        kinds.handed_back(self.writer, scales)
+        graph = Quantizer(self.writer, scales, step, lambda number: self.owners[number] in integers)
+        takes, gives = (
+            {spec.name for spec in specs if kinds.stands_for_reals(spec)} if own else None
+            for specs in (self.graph.inputs, self.graph.outputs)
+        )
+        read, made = graph.run(inputs, outputs, takes, gives)
+        done = kinds.integer_share(self.report, self.owners, graph)
+        alone = [
+            layer.name for layer in self.graph.layers if layer.name not in integers
+            and "weight" in layer.inputs and kinds.stands_for_reals(layer.inputs["weight"])
+        ]  # fmt: skip
+        notes = (*self.plan.notes, kinds.remark(done, graph, alone))
+        return Flat(graph.new.finish(read, made), share, notes, done)
 
     def _works(self, layer: Layer) -> bool:
         return bool(self.report.layer(layer.name).macs)
@@ -110,6 +146,7 @@ class Builder:
         except (NotLoweredError, UnknownLayoutError, KeyError, ValueError, TypeError, IndexError) as error:
             text = f"attribute or role {error} is missing" if isinstance(error, KeyError) else str(error)
             self._refuse(layer, text)
+        self.owners += [layer.name] * (len(self.writer.operators) - len(self.owners))
 
     def _check(self, layer: Layer) -> None:
         """Refuse what was written in another shape than the Graph's."""
@@ -159,9 +196,10 @@ class Builder:
             keys = (owner.source, owner.name, *owner.tied)
             key = next((key for key in keys if key in self.given), None)
             if key is not None:
-                array = np.asarray(self.given[key]).reshape(shape_of(owner.spec))
+                array = kinds.real_values(np.asarray(self.given[key]).reshape(shape_of(owner.spec)), owner.spec)
             else:
-                array = self.draw(owner.spec, self.draws.of(owner.spec, weight=True))
+                drawn = owner.spec if owner.spec.quant is None else replace(owner.spec, dtype="float32", quant=None)
+                array = self.draw(drawn, self.draws.of(drawn, weight=True))
             self.arrays[spec.name] = array.astype(kind_of(owner.spec))
         array = self.arrays[spec.name]
         shape = shape_of(spec)
@@ -303,17 +341,24 @@ def kind_of(spec: TensorSpec) -> Any:
     return np.dtype(dtype)
 
 
-def lower(report: Report, *, values: Mapping[str, Any] | None = None, seed: int = 0, least: float = LEAST) -> Flat:
+def lower(
+    report: Report, *, values: Mapping[str, Any] | None = None, seed: int = 0, least: float = LEAST,
+    precision: str = "", step: float = STEP,
+) -> Flat:  # fmt: skip
     """The model of a report as a .tflite file.
 
     ``values`` are the real parameters by the key under which the framework has them (`Parameter.source`); what they
-    lack is drawn, equal for equal ``seed``. Raises `UnsupportedOpError` where less than the share ``least`` of the
-    multiply-adds can be written; what cannot be is named in ``share``, and zeros stand in for it.
+    lack is drawn, equal for equal ``seed``. ``precision`` is ``fp32``, ``fp16`` (weights alone) or ``int8`` (weights
+    and activations, inputs and outputs included); empty, it is the model's own: 8-bit integers where its tensors are
+    such, else 32-bit floats. ``step`` is what one step of an 8-bit activation stands for where the model does not say.
+    Raises `UnsupportedOpError` where less than the share ``least`` of the multiply-adds can be written; what cannot be
+    is named in ``share``, and zeros stand in for it. Raises `UsageError` on another precision.
     """
     from multiprof_benchmark.lower.tflite import rules
 
     assert rules.__all__  # importing the rules fills the table
-    return Builder(report, values, seed).build(least)
+    wanted = kinds.named(precision)
+    return Builder(report, values, seed).build(least, wanted, step)
 
 
 __all__ = ["Builder", "Flat", "lower"]

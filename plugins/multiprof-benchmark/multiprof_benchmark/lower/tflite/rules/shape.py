@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from multiprof_benchmark.lower.tflite.build import Builder
 
 
-@rule("identity", "dropout", "copy", "dequantize", "quantize", "fake_quantize")
+@rule("identity", "dropout", "copy", "dequantize", "quantize", "requantize", "fake_quantize")
 def same(b: Builder, layer: Layer) -> None:
     """Nothing, in a program of 32-bit floats."""
     x = b.value(layer.x)
