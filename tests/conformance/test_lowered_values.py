@@ -1,7 +1,7 @@
-"""A Keras model's graph, run as a torch program with the model's weights in it, gives what Keras gives.
+"""A graph of Keras or ONNX, run as a torch program with the model's weights in it, gives what its own runtime gives.
 
 So the graph says enough not only to run, but to compute the same: channels last and orders of weights, SAME padding,
-Keras's order of gates, its reversed sequences. The oracle is Keras's own execution.
+other orders of gates, reversed sequences. The oracles are Keras's own execution and ONNX Runtime's.
 """
 
 from __future__ import annotations
@@ -80,3 +80,24 @@ def test_a_keras_model_computes_the_same(build: Callable[[Any], Any]) -> None:
     (got,) = program(x)
     expected = keras.ops.convert_to_numpy(model(x.numpy()))
     numpy.testing.assert_allclose(got.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own, on the way to the file
+@pytest.mark.parametrize("network", ["resnet_stack", "generator", "fcn_head", "bilstm", "gru"])
+def test_an_onnx_file_computes_what_onnx_runtime_does(network: str) -> None:
+    """Its weights are found under their names in the file; a bidirectional LSTM's are pieces of one tensor."""
+    names = ("onnx", "onnxruntime", "numpy", "multiprof_benchmark.lower.torch", "onnx_script_networks")
+    onnx, runtime, numpy, lowering, networks = (importlib.import_module(name) for name in names)
+    path, inputs, *_ = networks.NETWORKS[network]()
+    graph = onnx.load(path).graph
+    stored = list(graph.initializer)
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor).copy() for tensor in stored}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            values[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t).copy()
+    program = lowering.lower(multiprof.analyze(path, inputs), values=values)
+    assert program.drawn == ()
+    examples = program.examples
+    fed = {spec.name: tensor.numpy() for spec, tensor in zip(program.inputs, examples, strict=True)}
+    for expected, got in zip(runtime.InferenceSession(str(path)).run(None, fed), program(*examples), strict=True):
+        numpy.testing.assert_allclose(got.numpy(), expected, rtol=1e-3, atol=1e-4)
