@@ -88,7 +88,7 @@ def _rectangle(layer: Layer) -> tuple[int, int, int]:
 
 
 def _lu_symbols(layer: Layer) -> Mapping[str, int]:
-    """M: matrices; m: rows of one; n: columns of one; p: the smaller of them; s: 1 where p is m, else 0"""
+    """M: matrices; m: rows of one; n: columns of one; p: the smaller of them; s: one where p is m, else 0"""
     count, m, n = _rectangle(layer)
     return {"M": count, "m": m, "n": n, "p": min(m, n), "s": int(m <= n)}
 
