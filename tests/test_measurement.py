@@ -65,5 +65,5 @@ def test_a_percentile_takes_enough_samples() -> None:
 
 
 def test_phases_are_times_too() -> None:
-    with pytest.raises(UsageError, match="load: -1.0 is no time"):
+    with pytest.raises(UsageError, match=r"load: -1\.0 is no time"):
         Measurement((1.0,), "toy", phases={"load": -1.0})

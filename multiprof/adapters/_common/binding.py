@@ -127,7 +127,7 @@ def as_spec(value: Any, name: str) -> TensorSpec:
         raise InputsError(
             f"the input {name!r} is a {type(value).__name__}; give a shape such as 1x3x224x224, or an array"
         ) from None
-    # TensorFlow's types say their name, as numpy's do; MXNet's arrays have numpy's class float32; torch.float32 is a text
+    # TensorFlow's types say their name, as numpy's do; MXNet has numpy's class float32; torch.float32 is a text
     text = getattr(dtype, "__name__" if isinstance(dtype, type) else "name", None) or dtype
     return TensorSpec(dims, str(text).rpartition(".")[2], name)
 

@@ -62,12 +62,17 @@ class Call(nn.Module):
 @pytest.mark.parametrize(
     "conv",
     [
-        nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 3, 2, 1, bias=False),
-        nn.Conv2d(3, 8, (3, 5), (2, 1), (0, 2)), nn.Conv2d(3, 8, 3, dilation=2, padding=2), nn.Conv2d(3, 9, 1),
-        nn.Conv2d(3, 6, 3, groups=3, padding=1), nn.Conv2d(3, 3, 5, 2, 2, groups=3),
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.Conv2d(3, 8, 3, 2, 1, bias=False),
+        nn.Conv2d(3, 8, (3, 5), (2, 1), (0, 2)),
+        nn.Conv2d(3, 8, 3, dilation=2, padding=2),
+        nn.Conv2d(3, 9, 1),
+        nn.Conv2d(3, 6, 3, groups=3, padding=1),
+        nn.Conv2d(3, 3, 5, 2, 2, groups=3),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_convolutions(conv):
     same(conv, (2, 3, 12, 13))
 
@@ -79,12 +84,15 @@ def test_a_grouped_convolution():
 @pytest.mark.parametrize(
     "deconv",
     [
-        nn.ConvTranspose2d(4, 6, 2, 2), nn.ConvTranspose2d(4, 6, 4, 2, 1), nn.ConvTranspose2d(4, 6, 3, 2, 1, 1),
-        nn.ConvTranspose2d(4, 6, 3, 1, 1), nn.ConvTranspose2d(4, 6, 5, 3, 2, bias=False),
+        nn.ConvTranspose2d(4, 6, 2, 2),
+        nn.ConvTranspose2d(4, 6, 4, 2, 1),
+        nn.ConvTranspose2d(4, 6, 3, 2, 1, 1),
+        nn.ConvTranspose2d(4, 6, 3, 1, 1),
+        nn.ConvTranspose2d(4, 6, 5, 3, 2, bias=False),
         nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=2),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_deconvolutions(deconv):
     same(deconv, (2, 4, 5, 6))
 
@@ -92,11 +100,16 @@ def test_deconvolutions(deconv):
 @pytest.mark.parametrize(
     "layer",
     [
-        nn.Conv1d(3, 6, 5, padding=2), nn.Conv1d(3, 6, 3, 2, dilation=2), nn.Conv1d(3, 3, 3, groups=3),
-        nn.ConvTranspose1d(3, 6, 4, 2, 1), nn.MaxPool1d(2), nn.AvgPool1d(3, 2, 1), nn.AdaptiveAvgPool1d(1),
+        nn.Conv1d(3, 6, 5, padding=2),
+        nn.Conv1d(3, 6, 3, 2, dilation=2),
+        nn.Conv1d(3, 3, 3, groups=3),
+        nn.ConvTranspose1d(3, 6, 4, 2, 1),
+        nn.MaxPool1d(2),
+        nn.AvgPool1d(3, 2, 1),
+        nn.AdaptiveAvgPool1d(1),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_sequences(layer):
     same(layer, (2, 3, 20))
 
@@ -108,12 +121,20 @@ def test_volumes():
 @pytest.mark.parametrize(
     "pool",
     [
-        nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(2), nn.AvgPool2d(3, 1, 1),
-        nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AvgPool2d(3, 2, ceil_mode=True), nn.AdaptiveAvgPool2d(1),
-        nn.AvgPool2d(2, divisor_override=3), nn.AdaptiveAvgPool2d((6, 4)), nn.AdaptiveMaxPool2d((2, 2)),
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(3, 2, 1),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(3, 1, 1),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        nn.AvgPool2d(3, 2, ceil_mode=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.AvgPool2d(2, divisor_override=3),
+        nn.AdaptiveAvgPool2d((6, 4)),
+        nn.AdaptiveMaxPool2d((2, 2)),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_pooling(pool):
     same(pool, (2, 3, 12, 8))
 
@@ -121,12 +142,33 @@ def test_pooling(pool):
 @pytest.mark.parametrize(
     "activation",
     [
-        nn.ReLU(), nn.ReLU6(), nn.Tanh(), nn.Sigmoid(), nn.ELU(), nn.Hardswish(), nn.GELU(), nn.GELU("tanh"), nn.SiLU(),
-        nn.LeakyReLU(0.2), nn.PReLU(), nn.PReLU(3), nn.Hardsigmoid(), nn.Hardtanh(-2, 3), nn.Hardtanh(), nn.Softplus(),
-        nn.Mish(), nn.LogSigmoid(), nn.Softsign(), nn.SELU(), nn.GLU(-1), nn.Softmax(-1), nn.Softmax(1), nn.LogSoftmax(1),
+        nn.ReLU(),
+        nn.ReLU6(),
+        nn.Tanh(),
+        nn.Sigmoid(),
+        nn.ELU(),
+        nn.Hardswish(),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.SiLU(),
+        nn.LeakyReLU(0.2),
+        nn.PReLU(),
+        nn.PReLU(3),
+        nn.Hardsigmoid(),
+        nn.Hardtanh(-2, 3),
+        nn.Hardtanh(),
+        nn.Softplus(),
+        nn.Mish(),
+        nn.LogSigmoid(),
+        nn.Softsign(),
+        nn.SELU(),
+        nn.GLU(-1),
+        nn.Softmax(-1),
+        nn.Softmax(1),
+        nn.LogSoftmax(1),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_activations(activation):
     same(activation, (2, 3, 6, 4), tolerance=2e-3 if isinstance(activation, nn.GELU) else 1e-4)
 
@@ -134,11 +176,16 @@ def test_activations(activation):
 @pytest.mark.parametrize(
     "norm",
     [
-        nn.BatchNorm2d(8), nn.LayerNorm(6), nn.LayerNorm((5, 6)), nn.GroupNorm(4, 8), nn.InstanceNorm2d(8, affine=True),
-        nn.RMSNorm(6), nn.LocalResponseNorm(5),
+        nn.BatchNorm2d(8),
+        nn.LayerNorm(6),
+        nn.LayerNorm((5, 6)),
+        nn.GroupNorm(4, 8),
+        nn.InstanceNorm2d(8, affine=True),
+        nn.RMSNorm(6),
+        nn.LocalResponseNorm(5),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_norms(norm):
     same(norm, (2, 8, 5, 6))
 
@@ -146,19 +193,35 @@ def test_norms(norm):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda m, x: x.mean((2, 3)), lambda m, x: x.sum(1, keepdim=True), lambda m, x: x.amax(-1), lambda m, x: x.var(1, correction=0),
-        lambda m, x: x.flatten(1), lambda m, x: x.permute(0, 2, 3, 1), lambda m, x: x.transpose(1, 3) * 2.0,
-        lambda m, x: torch.cat([x, x * x], 1), lambda m, x: torch.stack([x, -x], 1), lambda m, x: x[:, 1:3, ::2] + 1,
-        lambda m, x: torch.cat(x.chunk(2, 1)[::-1], 1), lambda m, x: torch.nn.functional.pad(x, (1, 2, 0, 3), value=0.5),
-        lambda m, x: 3 - x / 2, lambda m, x: torch.where(x > 0, x, 0.1 * x), lambda m, x: x.clamp(-0.5, 0.7),
-        lambda m, x: (x.abs() + 1).rsqrt(), lambda m, x: x @ x.transpose(-1, -2), lambda m, x: x.exp().unbind(1)[2],
-        lambda m, x: nn.functional.interpolate(x, scale_factor=2), lambda m, x: nn.functional.pixel_shuffle(x, 2),
-        lambda m, x: nn.functional.interpolate(x, (9, 7), mode="bilinear"), lambda m, x: x.expand(3, 2, 4, 6, 5)[0] * x,
-        lambda m, x: nn.functional.channel_shuffle(x, 2), lambda m, x: torch.einsum("nchw,nkhw->nck", x, x),
-        lambda m, x: x.reshape(2, 2, 2, 30).transpose(1, 2).reshape(2, 4, 30), lambda m, x: x.flip(2),
+        lambda m, x: x.mean((2, 3)),
+        lambda m, x: x.sum(1, keepdim=True),
+        lambda m, x: x.amax(-1),
+        lambda m, x: x.var(1, correction=0),
+        lambda m, x: x.flatten(1),
+        lambda m, x: x.permute(0, 2, 3, 1),
+        lambda m, x: x.transpose(1, 3) * 2.0,
+        lambda m, x: torch.cat([x, x * x], 1),
+        lambda m, x: torch.stack([x, -x], 1),
+        lambda m, x: x[:, 1:3, ::2] + 1,
+        lambda m, x: torch.cat(x.chunk(2, 1)[::-1], 1),
+        lambda m, x: torch.nn.functional.pad(x, (1, 2, 0, 3), value=0.5),
+        lambda m, x: 3 - x / 2,
+        lambda m, x: torch.where(x > 0, x, 0.1 * x),
+        lambda m, x: x.clamp(-0.5, 0.7),
+        lambda m, x: (x.abs() + 1).rsqrt(),
+        lambda m, x: x @ x.transpose(-1, -2),
+        lambda m, x: x.exp().unbind(1)[2],
+        lambda m, x: nn.functional.interpolate(x, scale_factor=2),
+        lambda m, x: nn.functional.pixel_shuffle(x, 2),
+        lambda m, x: nn.functional.interpolate(x, (9, 7), mode="bilinear"),
+        lambda m, x: x.expand(3, 2, 4, 6, 5)[0] * x,
+        lambda m, x: nn.functional.channel_shuffle(x, 2),
+        lambda m, x: torch.einsum("nchw,nkhw->nck", x, x),
+        lambda m, x: x.reshape(2, 2, 2, 30).transpose(1, 2).reshape(2, 4, 30),
+        lambda m, x: x.flip(2),
     ],
     ids=range(26),
-)  # fmt: skip
+)
 def test_functions(function):
     same(Call(function), (2, 4, 6, 5))
 
@@ -167,8 +230,13 @@ class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6())
-        self.body = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1),
-                                  nn.BatchNorm2d(8))  # fmt: skip
+        self.body = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+        )
         self.up = nn.ConvTranspose2d(8, 4, 4, 2, 1)
         self.norm = nn.BatchNorm2d(4)
         self.head = nn.Linear(4, 5)
