@@ -91,8 +91,11 @@ class Runner(Protocol):
     def available(self) -> str | None:
         """The reason why it cannot be used here, or ``None``."""
 
+    def routes(self, subject: Any) -> tuple[str, ...]:
+        """The routes (native, converted, synthesised) by which the model can come here, the best one first."""
+
     def prepare(self, subject: Any, options: Any, route: str) -> Any:
-        """Load the model by a route (native, converted, synthesised)."""
+        """Load the model by a route; what is returned says in ``facts()`` what is known of it then."""
 
     def run(self, prepared: Any) -> Any:
         """Run it once, and return when the work is done."""

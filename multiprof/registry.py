@@ -39,7 +39,7 @@ _RETURNS: dict[str, type] = {
     "multiprof_devices": Device,
     "multiprof_commands": Command,
 }
-_RUNNER_MEMBERS = ("name", "available", "prepare", "run", "per_layer")
+_RUNNER_MEMBERS = ("name", "available", "routes", "prepare", "run", "per_layer")
 
 
 @dataclass(frozen=True, slots=True)

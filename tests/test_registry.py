@@ -60,7 +60,7 @@ def test_every_hook_is_asked():
     command = multiprof.Command("toy", "does nothing", lambda parser: None, lambda args: 0)
     reporter = multiprof.Reporter("brief", lambda report: "short")
     adapter = multiprof.Adapter("toyish", "toyreader:read")
-    runner = SimpleNamespace(name="fast", available=None, prepare=None, run=None, per_layer=None)
+    runner = SimpleNamespace(name="fast", available=None, routes=None, prepare=None, run=None, per_layer=None)
     built = registry.build(
         [
             plugin(
@@ -170,7 +170,7 @@ def test_wrong_values_are_an_error_that_names_the_plugin(returned, said):
 
 def test_a_runner_lacking_a_member_is_an_error():
     built = registry.build([plugin("bad", multiprof_runners=[SimpleNamespace(name="half", run=None)])])
-    with pytest.raises(multiprof.PluginError, match=r"plugin bad: .* without available, prepare, per_layer"):
+    with pytest.raises(multiprof.PluginError, match=r"plugin bad: .* without available, routes, prepare, per_layer"):
         built.runners()
 
 
