@@ -46,13 +46,21 @@ SAME = {
 OWN = {
     "ADD": 2, "SUB": 2, "MUL": 2, "DIV": 2, "SQUARED_DIFFERENCE": 2, "PRELU": 1, "BATCH_MATMUL": 2, "MEAN": 2,
     "SUM": 2, "RSQRT": 2, "SQRT": 2, "EXP": 2, "LOG": 2, "ELU": 1, "HARD_SWISH": 1, "GELU": 2, "LEAKY_RELU": 2,
-    "EQUAL": 2, "NOT_EQUAL": 2, "LESS": 2, "LESS_EQUAL": 2, "GREATER": 2, "GREATER_EQUAL": 2, "ARG_MAX": 2,
-    "ARG_MIN": 2,
+    "ARG_MAX": 2, "ARG_MIN": 2,
 }  # fmt: skip
 
-VERSIONS = {kind: row[0] for kind, row in WEIGHTED.items()} | {kind: row[0] for kind, row in FIXED.items()} | SAME | OWN
+# Comparisons end the process where a scale is not below 1.
+COMPARING = {"EQUAL": 2, "NOT_EQUAL": 2, "LESS": 2, "LESS_EQUAL": 2, "GREATER": 2, "GREATER_EQUAL": 2}
+
+VERSIONS = {
+    **{kind: row[0] for kind, row in WEIGHTED.items()},
+    **{kind: row[0] for kind, row in FIXED.items()},
+    **SAME,
+    **OWN,
+    **COMPARING,
+}
 
 # Operators whose work is multiply-adds: those by which a layer counts as computed on integers.
 WORKING = frozenset((*WEIGHTED, "BATCH_MATMUL", "CONV_3D", "UNIDIRECTIONAL_SEQUENCE_LSTM"))
 
-__all__ = ["FIXED", "OWN", "SAME", "VERSIONS", "WEIGHTED", "WORKING", "Scale"]
+__all__ = ["COMPARING", "FIXED", "OWN", "SAME", "VERSIONS", "WEIGHTED", "WORKING", "Scale"]

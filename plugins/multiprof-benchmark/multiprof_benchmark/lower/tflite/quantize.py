@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from multiprof_benchmark.lower.tflite.kernels import FIXED, SAME, VERSIONS, WEIGHTED, Scale
+from multiprof_benchmark.lower.tflite.kernels import COMPARING, FIXED, SAME, VERSIONS, WEIGHTED, Scale
 from multiprof_benchmark.lower.tflite.rewrite import Named, Rewriter
 from multiprof_benchmark.lower.tflite.writer import ABSENT, Writer
 
@@ -70,8 +70,11 @@ class Quantizer(Rewriter):
         return False
 
     def _fits(self, kind: str, inputs: list[int]) -> bool:
+        """Whether the kernel takes such operands: weights that are constants, and comparisons of scales below 1."""
+        if kind in COMPARING:
+            return all(self._now(at).step < 1 for at in inputs if not self.is_constant(at))
         return kind not in WEIGHTED or all(
-            at == ABSENT or self.is_constant(at) for at in inputs[1:2] + inputs[WEIGHTED[kind][2] :]
+            at == ABSENT or self.is_constant(at) for at in (inputs[1], *inputs[WEIGHTED[kind][2] :])
         )
 
     # operators on integers
@@ -96,12 +99,13 @@ class Quantizer(Rewriter):
             return self.copy(at)
         if common is not None or not self.is_constant(at):
             return self.integers(at, common)
-        array = self.array(at)
-        scale = symmetric(array)
+        scale = symmetric(self.array(at))
         other = next((self._now(i) for i in inputs if self._is_real(i) and not self.is_constant(i)), self.default)
         if kind in ("ADD", "SUB"):  # beyond this the result is at its bound, whatever the other operand is
             bound = 256 * (target.step + other.step) / HIGHEST
             scale = Scale(min(max(scale.step, FINEST[kind] * target.step), bound), 0)
+        elif kind in COMPARING:
+            scale = other
         elif kind == "MUL":
             scale = Scale(max(scale.step, FINEST[kind] * target.step / other.step), 0)
         return self.integers(at, scale)
@@ -191,7 +195,7 @@ class Quantizer(Rewriter):
 def symmetric(array: Any) -> Scale:
     """One scale for a constant, around zero."""
     largest = float(np.abs(array).max()) if array.size else 0.0
-    return Scale(float(np.float32(largest / HIGHEST)) or 1.0, 0)
+    return Scale(float(np.float32(largest / HIGHEST)) or 1 / HIGHEST, 0)
 
 
 __all__ = ["Quantizer", "symmetric"]
