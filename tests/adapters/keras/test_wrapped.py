@@ -14,6 +14,8 @@ from keras import layers
 from multiprof.report import Report
 
 Analyze = Callable[..., Report]
+VERSION = tuple(int(part) for part in keras.__version__.split(".")[:2])
+MODES = ["int8", "float8", *(["int4"] if VERSION >= (3, 11) else [])]  # Keras 3.11 was the first to have int4
 
 
 def quantised(make: Callable[[], Any], shape: tuple[int, ...], mode: str, dtype: str = "float32") -> Any:
@@ -25,7 +27,7 @@ def quantised(make: Callable[[], Any], shape: tuple[int, ...], mode: str, dtype:
     return model
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_quantised_dense_layer(mode: str, analyze: Analyze) -> None:
     """Its kernel stays 6·4 learned numbers; scales are none, and neither is what was seen of ranges."""
     report = analyze(quantised(lambda: layers.Dense(4, name="d"), (6,), mode), (2, 6))
@@ -42,7 +44,7 @@ def test_a_quantised_dense_layer(mode: str, analyze: Analyze) -> None:
     assert not report.unsupported()
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_quantised_sum_and_table(mode: str, analyze: Analyze) -> None:
     make = lambda: layers.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d", name="e")  # noqa: E731  # it is called once
     report = analyze(quantised(make, (5, 8), mode), (2, 5, 8))
