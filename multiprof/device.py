@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from multiprof.errors import PluginError
 from multiprof.ir import BITS
+
+LARGEST = 1e30  # beyond any machine, and far from what a float cannot hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class Device:
     energy: Energy | None = None
 
     def __post_init__(self) -> None:
+        for key, text in (("name", self.name), ("title", self.title), ("kind", self.kind), ("source", self.source)):
+            if not isinstance(text, str) or (key == "name" and not text):
+                raise PluginError(f"device {self.name}: {key} is {text!r}; give a text")
         if not self.rates:
             raise PluginError(f"device {self.name}: no rates; give operations per second for at least one dtype")
         self._check_rates("rates", self.rates)
@@ -57,12 +61,19 @@ class Device:
         self._check_positive("bandwidth", self.bandwidth)
         if self.elementwise is not None:
             self._check_positive("elementwise", self.elementwise)
-        if not isinstance(self.overhead, (int, float)) or not 0 <= self.overhead < math.inf:
+        if not _is_number(self.overhead) or self.overhead < 0:
             raise PluginError(f"device {self.name}: overhead is {self.overhead!r}; give seconds from 0 on")
         for size, speed in self.caches:
             self._check_positive("a cache's size", size)
             self._check_positive("a cache's bandwidth", speed)
+        sizes = [size for size, _ in self.caches]
+        if sizes != sorted(set(sizes)):
+            raise PluginError(f"device {self.name}: caches are of {sizes} bytes; give small ones first")
+        if self.memory is not None:
+            self._check_positive("memory", self.memory)
         if self.energy is not None:
+            if not isinstance(self.energy.source, str):
+                raise PluginError(f"device {self.name}: energy.source is {self.energy.source!r}; give a text")
             self._check_positive("energy.byte", self.energy.byte)
             self._check_rates("energy.operations", self.energy.operations)
 
@@ -91,8 +102,13 @@ class Device:
             self._check_positive(f"{where}.{dtype}", rate)
 
     def _check_positive(self, name: str, value: float) -> None:
-        if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        if not _is_number(value) or value < 1 / LARGEST:
             raise PluginError(f"device {self.name}: {name} is {value!r}; give a positive number")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a finite number that a float can hold; a truth value is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 __all__ = ["Device", "Energy"]

@@ -88,6 +88,20 @@ def test_the_devices_that_come_along_are_described_in_full():
         ("[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''\ncaches = [[1]]", "device a: "),
         ("[a]\nrates = 3\nbandwidth = 1\nsource = ''", "device a: "),
         ("[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''\nenergy = {byte = 1}", "device a: "),
+        ("", "describes no device; write [name] above"),
+        (f"[a]\nrates = {{float32 = 1}}\nsource = ''\nbandwidth = 1{'0' * 400}", "device a: bandwidth is 1"),
+        (f"[a]\nrates = {{float32 = 1}}\nsource = ''\nbandwidth = 1{'0' * 5000}", "is no TOML: "),
+        ("[a]\nrates = {float32 = 1}\nbandwidth = true\nsource = ''", "device a: bandwidth is True; give a positive"),
+        ("[a]\nrates = {float32 = 1}\nbandwidth = 1e-300\nsource = ''", "device a: bandwidth is 1e-300; give a pos"),
+        ("[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = 3", "device a: source is 3; give a text"),
+        ("['']\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''", "device : name is ''; give a text"),
+        ("[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''\nmemory = inf", "device a: cannot convert float inf"),
+        ("[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''\nmemory = -3", "device a: memory is -3; give a pos"),
+        ("[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''\ncaches = [[inf, 1]]", "device a: cannot convert"),
+        (
+            "[a]\nrates = {float32 = 1}\nbandwidth = 1\nsource = ''\ncaches = [[2, 1], [1, 1]]",
+            "device a: caches are of [2, 1] bytes; give small ones first",
+        ),
     ],
 )
 def test_a_file_that_describes_none_is_one_line(tmp_path, text, said):

@@ -30,10 +30,13 @@ def multiprof_devices() -> Iterable[Device]:
 def read(path: Path) -> Iterator[Device]:
     """The devices that a TOML file describes; `UsageError` names the file, the device and what is wrong with it."""
     energies = _tables(HERE / "energy.toml")
-    for name, table in _tables(path).items():
+    tables = _tables(path)
+    if not tables:
+        raise UsageError(f"{path}: describes no device; write [name] above its rates, bandwidth and source")
+    for name, table in tables.items():
         try:
             yield _device(name, table, energies)
-        except (MultiprofError, AttributeError, TypeError, ValueError) as error:
+        except (MultiprofError, AttributeError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"{path}: {_said(name, error)}") from error
 
 
@@ -75,7 +78,7 @@ def _tables(path: Path) -> dict[str, Any]:
     toml = _parser()
     try:
         return dict(toml.loads(text))
-    except (toml.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as is an integer of 5,000 digits
         raise UsageError(f"{path}: is no TOML: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from multiprof.measurement import GROUP, OVERHEAD, WHOLE, Measurement
@@ -10,6 +11,7 @@ from multiprof.reporters.tables import Column, facts, table
 from multiprof.reporters.text import Terminal
 
 if TYPE_CHECKING:
+    from multiprof.layer_report import LayerReport
     from multiprof.report import Report
 
 NOTHING = ("Measured", "nothing: multiprof bench MODEL measures")
@@ -113,8 +115,11 @@ def _layers(
     groups = [m for m in parts if m.kind == GROUP]
     shown = sorted(groups, key=lambda m: m.median, reverse=True)[:top] if top else groups[:ROWS]
     scale = _batches(report, whole)
-    predicted = {k.subject: k.seconds for p in report.predictions[:1] for k in p.kernels}
-    rows = [_layer(report, m, whole, scale, predicted) for m in shown]
+    # the predictions are of the report's own batch, in the model's own precision
+    alike = scale == 1.0 and not whole.precision
+    predicted = {k.subject: k.seconds for p in report.predictions[:1] if alike for k in p.kernels}
+    known = {row.name: row for row in report.layers}
+    rows = [_layer(known, m, whole, scale, predicted) for m in shown]
     found = sum(m.median for m in groups)
     beside = sum(m.median for m in parts if m.kind == OVERHEAD)
     lines = table(LAYERS, rows, terminal)
@@ -130,14 +135,18 @@ def _layers(
 
 
 def _layer(
-    report: Report, m: Measurement, whole: Measurement, scale: float, predicted: dict[tuple[str, ...], float | None]
+    known: Mapping[str, LayerReport],
+    m: Measurement,
+    whole: Measurement,
+    scale: float,
+    predicted: Mapping[tuple[str, ...], float | None],
 ) -> list[str]:
-    rows = [report.layer(name) for name in m.subject]
+    rows = [known[name] for name in m.subject if name in known]  # another batch may have layers of its own
     macs = int(sum(row.macs or 0 for row in rows if row.counted) * scale)
     working = [row for row in rows if row.macs or row.state == "priced"] or rows
-    more = len(rows) - 1
+    more = len(m.subject) - 1
     return [
-        working[0].name + (f" +{more}" if more else ""),
+        (working[0].name if working else m.subject[0]) + (f" +{more}" if more else ""),
         " + ".join(row.op for row in working),
         text.count(macs) if macs else "",
         text.duration(m.median),

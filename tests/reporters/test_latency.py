@@ -92,3 +92,19 @@ def test_a_larger_batch_does_more_work(whole):
 
 def test_nothing_measured(whole):
     assert "Measured  nothing: multiprof bench MODEL measures" in render(whole, width=0, ascii=False)
+
+
+def test_a_prediction_stands_beside_what_it_is_of(measured):
+    """The same batch, in the model's own precision."""
+    after = predict(measured, Device("box", {"float32": 1000.0}, 100.0, "round numbers"))
+    said = cells(render(after, width=0, ascii=False), "stem.conv")[-1]
+    for other in ({"precision": "fp16"}, {"batch": 7}):
+        changed = tuple(replace(m, **other) for m in after.measurements)
+        text = render(replace(after, measurements=changed), width=0, ascii=False)
+        assert said not in cells(text, "stem.conv")
+
+
+def test_a_layer_that_only_another_batch_has(measured):
+    odd = Measurement((0.5,), kind="group", subject=("elsewhere",), **SHARED)
+    text = render(replace(measured, measurements=(*measured.measurements, odd)), width=0, ascii=False)
+    assert cells(text, "elsewhere") == ["elsewhere", "500 ms", "0 ns", "25.0%"]
