@@ -17,7 +17,7 @@ def merged(layers: Sequence[Layer], parameters: Mapping[str, Parameter], outputs
     for layer in layers:
         if layer.op == "add" and "x1" in layer.inputs and layer.attrs.get("alpha", 1) == 1:
             net.take(layer)
-    return [layer for layer in layers if id(layer) not in net.gone]
+    return [net.moved.get(id(layer), layer) for layer in layers if id(layer) not in net.gone]
 
 
 class _Net:
@@ -31,7 +31,9 @@ class _Net:
         self.uses: dict[str, int] = {}
         for spec in (*outputs, *(s for layer in layers for s in layer.inputs.values())):
             self.uses[spec.name] = self.uses.get(spec.name, 0) + 1
+        self.place = {id(layer): number for number, layer in enumerate(layers)}
         self.gone: set[int] = set()
+        self.moved: dict[int, Layer] = {}  # what stands in the place of an addition
 
     def take(self, addition: Layer) -> None:
         for product, other in (("x0", "x1"), ("x1", "x0")):
@@ -48,7 +50,14 @@ class _Net:
             host.inputs["bias"] = bias if known is None else TensorSpec(known.spec.shape, bias.dtype, bias.name)
             host.outputs["y"] = addition.outputs["y"]
             self.makers[addition.y.name] = host
-            self.gone.add(id(addition))
+            cast = self.makers.get(bias.name)
+            if cast is not None and self.place[id(cast)] > self.place[id(host)]:
+                # In mixed precision the bias is cast after the product; nothing but the addition reads the product.
+                self.gone.add(id(host))
+                self.moved[id(addition)] = host
+                self.place[id(host)] = self.place[id(addition)]
+            else:
+                self.gone.add(id(addition))
             for layer in between:
                 (used,) = layer.outputs.values()
                 self.uses[used.name] -= 1
