@@ -99,7 +99,7 @@ class Quantizer(Rewriter):
             return self.copy(at)
         if common is not None or not self.is_constant(at):
             return self.integers(at, common)
-        scale = symmetric(self.array(at))
+        scale = self._now(at)
         other = next((self._now(i) for i in inputs if self._is_real(i) and not self.is_constant(i)), self.default)
         if kind in ("ADD", "SUB"):  # beyond this the result is at its bound, whatever the other operand is
             bound = 256 * (target.step + other.step) / HIGHEST
@@ -115,12 +115,12 @@ class Quantizer(Rewriter):
         real = [at for at in inputs if self._is_real(at)]
         found = [self._now(at) for at in real if not self.is_constant(at)]
         if not found:
-            return symmetric(self.array(real[0])) if real else self.default
+            return self._now(real[0]) if real else self.default
         return found[0] if len(set(found)) == 1 else self.scale(made)
 
     def _weighted(self, kind: str, inputs: list[int]) -> list[int]:
         _, weight, bias, axis = WEIGHTED[kind]
-        x = next(at for at in inputs if self._is_real(at) and not self.is_constant(at))
+        x = next(at for place, at in enumerate(inputs) if self._is_real(at) and place not in (weight, bias))
         array = self.array(inputs[weight])
         others = tuple(at for at in range(array.ndim) if at != axis)
         largest = np.abs(array).max(axis=others)
@@ -153,6 +153,8 @@ class Quantizer(Rewriter):
 
     def _now(self, number: int) -> Scale:
         """The scale that a tensor has, or gets when it is quantised."""
+        if self.is_constant(number):
+            return symmetric(self.array(number))
         return self.held.get(number) or self.scale(number)
 
     def _made(self, number: int, scale: Scale) -> int:
@@ -167,7 +169,7 @@ class Quantizer(Rewriter):
     def integers(self, number: int, scale: Scale | None = None) -> int:
         """A tensor as integers, in its own scale or another; where it is none yet, by a QUANTIZE."""
         own = self._now(number)
-        wanted = scale or (symmetric(self.array(number)) if self.is_constant(number) else own)
+        wanted = scale or own
         if (number, wanted) not in self.stored:
             name, shape = self.name(number), self.shape(number)
             quantized: dict[str, Any] = {"scale": [wanted.step], "zero_point": [wanted.zero]}
