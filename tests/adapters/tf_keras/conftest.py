@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -23,7 +24,12 @@ Analyze = Callable[..., Report]
 
 
 def pytest_configure() -> None:
-    assert keras_2().__version__.startswith("2."), "neither TensorFlow before 2.16 nor tf_keras is installed"
+    assert version_of_keras_2().startswith("2."), "neither TensorFlow before 2.16 nor tf_keras is installed"
+
+
+def version_of_keras_2() -> str:
+    """What is installed: from 2.13 to 2.15 tensorflow.keras has no __version__."""
+    return importlib.metadata.version("keras" if importlib.util.find_spec("tf_keras") is None else "tf_keras")
 
 
 def keras_2() -> Any:
@@ -37,6 +43,11 @@ def keras_2() -> Any:
 @pytest.fixture(scope="session")
 def keras() -> Any:
     return keras_2()
+
+
+@pytest.fixture(scope="session")
+def version() -> str:
+    return version_of_keras_2()
 
 
 def check_vocabulary(report: Report) -> None:
@@ -57,11 +68,11 @@ def check_vocabulary(report: Report) -> None:
 
 
 @pytest.fixture
-def analyze(tmp_path: Path, keras: Any) -> Analyze:
+def analyze(tmp_path: Path, version: str) -> Analyze:
     def call(model: Any, inputs: Any = None, **options: Any) -> Report:
         report = multiprof.analyze(model, inputs, **options)
         assert report.graph.framework == "keras"
-        assert report.graph.metadata["framework_version"].startswith(f"{keras.__version__} on tensorflow ")
+        assert report.graph.metadata["framework_version"].startswith(f"{version} on tensorflow ")
         check_vocabulary(report)
         assert not any("kscope" in layer.scope + layer.name for layer in report.graph.layers)
         report.save(tmp_path / "report.json")

@@ -26,9 +26,9 @@ def network(keras: Any, middle: Any = None) -> Any:
     return keras.Sequential([*first, *([] if middle is None else [middle]), *last])
 
 
-def suffixes(keras: Any) -> list[str]:
+def suffixes(version: str) -> list[str]:
     """.keras came with 2.12."""
-    return [".h5", ".hdf5", ".keras"] if int(keras.__version__.split(".")[1]) >= 12 else [".h5", ".hdf5"]
+    return [".h5", ".hdf5", ".keras"] if int(version.split(".")[1]) >= 12 else [".h5", ".hdf5"]
 
 
 def saved(model: Any, path: Path, **options: Any) -> Path:
@@ -38,11 +38,11 @@ def saved(model: Any, path: Path, **options: Any) -> Path:
     return path
 
 
-def test_a_file_is_read_as_the_model_that_was_saved(keras: Any, analyze: Analyze, tmp_path: Path) -> None:
+def test_a_file_is_read_as_the_model_that_was_saved(keras: Any, version: str, analyze: Analyze, tmp_path: Path) -> None:
     model = network(keras)
     live = analyze(model, dims={"batch": 2})
     assert live.macs == LSTM + GRU + DENSE
-    for suffix in suffixes(keras):
+    for suffix in suffixes(version):
         path = saved(model, tmp_path / f"model{suffix}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Keras 3, before it gives the file to tf_keras
@@ -67,8 +67,8 @@ def test_a_saved_model_of_keras_2(keras: Any, tmp_path: Path) -> None:
     assert not report.unsupported()
 
 
-def test_code_in_a_file_runs_only_when_trusted(keras: Any, analyze: Analyze, tmp_path: Path) -> None:
-    for suffix in suffixes(keras):
+def test_code_in_a_file_runs_only_when_trusted(keras: Any, version: str, analyze: Analyze, tmp_path: Path) -> None:
+    for suffix in suffixes(version):
         path = saved(network(keras, keras.layers.Lambda(lambda x: x * 2.0)), tmp_path / f"model{suffix}")
         with pytest.raises(multiprof.ModelError, match="--trust") as caught:
             analyze(path, dims={"batch": 2})

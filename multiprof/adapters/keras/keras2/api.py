@@ -24,6 +24,11 @@ def layer_class(model: Any) -> Any:
     return None
 
 
+def version(keras: Any) -> str:
+    """Its version, which tensorflow.keras does not have from 2.13 to 2.15: that of the package its layers are in."""
+    return str(sys.modules[keras.layers.Layer.__module__.partition(".")[0]].__version__)
+
+
 def backend(keras: Any) -> Any:
     """The module of Keras's functions, with those that its public one leaves out since 2.13."""
     return sys.modules[keras.layers.Layer.__module__].backend
@@ -34,4 +39,4 @@ def layers_of(model: Any) -> list[Any]:
     return list(model._flatten_layers())
 
 
-__all__ = ["backend", "home", "layer_class", "layers_of"]
+__all__ = ["backend", "home", "layer_class", "layers_of", "version"]

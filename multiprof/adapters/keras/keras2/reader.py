@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from multiprof.adapters._common.binding import Bound, Declared, bind
-from multiprof.adapters.keras.keras2.api import home
+from multiprof.adapters.keras.keras2.api import home, version
 from multiprof.adapters.keras.keras2.calls import recording
 from multiprof.adapters.keras.keras2.files import load
 from multiprof.adapters.keras.keras2.state import built, settings_unchanged, unchanged, variables_of
@@ -54,7 +54,7 @@ def read(model: Any, inputs: Inputs | None, *, trace: Trace, options: ReadOption
             graph = trace("tensorflow", _with_variables(call, variables, model.name), inputs)
     graph = rewritten(graph, variables, calls, [item.name for item in declared or ()] if bound else [])
     graph.name = model.name
-    graph.metadata["framework_version"] = f"{keras.__version__} on tensorflow {graph.metadata['framework_version']}"
+    graph.metadata["framework_version"] = f"{version(keras)} on tensorflow {graph.metadata['framework_version']}"
     graph.metadata["modules"] = calls.classes
     if bound is not None and bound.dims:
         graph.metadata["dims"] = bound.dims
