@@ -26,7 +26,6 @@ from multiprof.ops import OPS
 from multiprof.python_target import Target, is_python_target, load_target
 from multiprof.registry import Registry, build
 from multiprof.report import Report
-from multiprof.roofline import predict as roofline
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -114,8 +113,10 @@ def predict(report: Report, *on: str | os.PathLike[str] | Device) -> Report:
     """
     if not on:
         raise UsageError("predict: name at least one device; multiprof devices lists those that are known")
+    from multiprof import roofline  # most analyses never need it
+
     found = [device for given in on for device in _devices(given)]
-    made = tuple(roofline(report.graph, report.layers, device) for device in found)
+    made = tuple(roofline.predict(report.graph, report.layers, device) for device in found)
     return replace(report, predictions=(*report.predictions, *made))
 
 
