@@ -153,6 +153,11 @@ def _argument(value: Any, name: str) -> Any:
     if isinstance(value, (list, tuple)) and not is_shape(value):
         items = [_argument(item, f"{name}[{i}]") for i, item in enumerate(value)]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, (tf.SparseTensor, tf.RaggedTensor, tf.IndexedSlices)):
+        raise InputsError(
+            f"the input {name!r} is a {type(value).__name__}, of several tensors: only dense ones can be given; "
+            "analyse a function that takes its parts and puts them together"
+        )
     if isinstance(value, TensorSpec) or is_shape(value) or (hasattr(value, "shape") and hasattr(value, "dtype")):
         spec = as_spec(value, name)
         return TFSpec(spec.shape, tf.as_dtype(spec.dtype or "float32"))

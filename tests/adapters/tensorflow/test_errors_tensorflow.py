@@ -103,6 +103,18 @@ def test_inputs_that_do_not_fit() -> None:
     assert "Dimensions must be equal, but are 5 and 4" in message
 
 
+def test_an_input_of_several_tensors() -> None:
+    for value, kind in (
+        (tf.sparse.from_dense([[1.0, 0.0]]), "SparseTensor"),
+        (tf.ragged.constant([[1.0], []]), "RaggedTensor"),
+    ):
+        assert refusal(tf.identity, value, framework="tensorflow") == (
+            InputsError,
+            f"the input 'input 0' is a {kind}, of several tensors: only dense ones can be given; "
+            "analyse a function that takes its parts and puts them together",
+        )
+
+
 def test_no_signature_and_several_and_a_wrong_one(cli: Cli, tmp_path: Path) -> None:
     for folder, names in (("none", ()), ("one", ("only",)), ("two", ("first", "second"))):
         (tmp_path / folder).mkdir()
