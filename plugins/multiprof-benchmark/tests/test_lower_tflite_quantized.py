@@ -6,11 +6,17 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from multiprof_benchmark.lower.tflite import lower
+from multiprof_benchmark.sessions.litert import SynthesisedSession
+from multiprof_benchmark.subject import Options, Subject
+from multiprof_benchmark.timing import Rules
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization
 from torch import nn
 
 import multiprof
@@ -414,6 +420,66 @@ def activations(data: bytes) -> list[tuple[int, float, int]]:
         if kind != "RESHAPE"
     ]
     return [(int(np.prod(t.shape)), float(t.quantization.scale[0]), int(t.quantization.zeroPoint[0])) for t in made]
+
+
+class Samples(quantization.CalibrationDataReader):
+    def __init__(self) -> None:
+        source = np.random.default_rng(0)
+        self.left = [{"x": source.normal(size=(1, 3, 16, 16)).astype(np.float32)} for _ in range(2)]
+
+    def get_next(self):
+        return self.left.pop() if self.left else None
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("kind", ["QInt8", "QUInt8"])
+def test_a_quantised_onnx_file_is_written_in_its_own_precision(tmp_path, form, kind):
+    """Convolution, ReLU, convolution, sum: on integers there; a sine: on floats there, and the model's ends too."""
+    source = np.random.default_rng(0)
+    weights = {"w": (8, 3, 3, 3), "b": (8,), "v": (8, 8, 1, 1)}
+    stored = [numpy_helper.from_array(source.normal(size=s).astype(np.float32), n) for n, s in weights.items()]
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Conv", ["r", "v"], ["e"]),
+        helper.make_node("Add", ["e", "r"], ["a"]),
+        helper.make_node("Sin", ["a"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, n, 16, 16)) for name, n in (("x", 3), ("y", 8))]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], stored)
+    plain, path = tmp_path / "plain.onnx", tmp_path / "quantised.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), plain)
+    quantization.quantize_static(
+        plain, path, Samples(), quant_format=quantization.QuantFormat[form],
+        activation_type=quantization.QuantType[kind], weight_type=quantization.QuantType.QInt8, per_channel=True,
+    )  # fmt: skip
+    flat = lower(multiprof.analyze(path))
+    assert flat.share.complete
+    assert flat.integer == 1.0
+    found = types_of_operators(flat.data)
+    assert found["int8"] >= {"CONV_2D", "ADD"}
+    assert "SIN" in found["float32"]
+    assert not found["float32"] & {"CONV_2D", "ADD"}
+    order = [kind for kind in kinds(flat.data) if kind not in ("TRANSPOSE", "RESHAPE")]
+    assert order == ["QUANTIZE", "CONV_2D", "CONV_2D", "ADD", "DEQUANTIZE", "SIN"]
+    x = source.normal(size=(1, 3, 16, 16)).astype(np.float32)
+    assert run_floats(flat.data, x).shape == (1, 8, 16, 16)
+    assert set(types_of_operators(lower(multiprof.analyze(plain)).data)) == {"float32"}
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("", "float32"), ("fp16", "float32"), ("int8", "int8")])
+def test_a_session_in_another_precision_times_every_layer(tmp_path, precision, dtype):
+    report = multiprof.analyze(Residual().eval(), (2, 3, 16, 16))
+    report.save(tmp_path / "report.json")
+    options = Options(precision=precision, rules=Rules(2, 0.0, 1.0, 1, 0.0))
+    session = SynthesisedSession(Subject(tmp_path / "report.json", "torch"), options)
+    session.run()
+    assert session.interpreter.get_input_details()[0]["dtype"] == np.dtype(dtype)
+    timed = {name for part in session.per_layer(options) for name in part.subject}
+    working = {row.name for row in report.layers if row.macs}
+    assert len(working) == 5
+    assert working <= timed
+    assert any("100.0% of the MACs on integers" in note for note in session.facts().notes) == (precision == "int8")
 
 
 def test_a_precision_that_cannot_be_written():

@@ -35,15 +35,18 @@ class Slice:
 def slices(path: str, shapes: dict[int, tuple[int, ...]]) -> Iterator[Slice]:
     """The operations of a file that can run alone; ``shapes`` are those of the tensors as they were allocated.
 
-    What calls other graphs (loops, branches) cannot.
+    What calls other graphs (loops, branches) cannot. A weight in 16 bits comes with the DEQUANTIZE that widens it,
+    which is no operation of its own: an interpreter does that once, before it runs.
     """
     with open(path, "rb") as file:
         whole = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(file.read(), 0))
     graph = whole.subgraphs[0]
+    widening = {int(item.outputs[0]): item for item in graph.operators if _widens(whole, graph, item)}
     for number, operation in enumerate(graph.operators):
-        if _calls(operation):
+        if _calls(operation) or int(operation.outputs[0]) in widening:
             continue
-        model = _alone(whole, graph, operation, shapes)
+        before = [widening[int(at)] for at in operation.inputs if int(at) in widening]
+        model = _alone(whole, graph, [*before, operation], shapes)
         outputs = tuple(_name(graph.tensors[at]) for at in operation.outputs)
         yield Slice(number, outputs, _packed(model), _key(whole, graph, operation, shapes))
 
@@ -78,14 +81,28 @@ def _calls(operation: Any) -> bool:
     return any("ubgraphIndex" in name for name in vars(options)) if options is not None else False
 
 
-def _alone(whole: Any, graph: Any, operation: Any, shapes: dict[int, tuple[int, ...]]) -> Any:
-    """The model of one operation: its tensors renumbered, its constants kept, all else an input or an output."""
-    used = [int(at) for at in (*operation.inputs, *operation.outputs, *_list(operation.intermediates)) if at != ABSENT]
+def _widens(whole: Any, graph: Any, operation: Any) -> bool:
+    """Whether an operation makes 32-bit floats of a constant."""
+    code = whole.operatorCodes[operation.opcodeIndex]
+    if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.DEQUANTIZE:  # old files have one
+        return False
+    stored = whole.buffers[graph.tensors[int(operation.inputs[0])].buffer].data
+    return stored is not None and len(stored) > 0
+
+
+def _alone(whole: Any, graph: Any, operations: Sequence[Any], shapes: dict[int, tuple[int, ...]]) -> Any:
+    """The model of one operation, the last, behind those that widen its weights: its tensors renumbered, its constants
+    kept, all else an input or an output."""
+    operation = operations[-1]
+    used = [
+        int(at) for item in operations for at in (*item.inputs, *item.outputs, *_list(item.intermediates))
+        if at != ABSENT
+    ]  # fmt: skip
     used = list(dict.fromkeys(used))
     place = {at: new for new, at in enumerate(used)} | {ABSENT: ABSENT}
     buffers = [schema.BufferT()]
     tensors = []
-    made = {int(at) for at in operation.outputs}
+    made = {int(at) for item in operations for at in item.outputs}
     inputs = []
     for at in used:
         tensor = _copy(graph.tensors[at])
@@ -100,21 +117,26 @@ def _alone(whole: Any, graph: Any, operation: Any, shapes: dict[int, tuple[int, 
         elif at not in made and not tensor.isVariable and at not in _list(operation.intermediates):
             inputs.append(place[at])
         tensors.append(tensor)
+    part = schema.SubGraphT()
+    part.tensors, part.operators = tensors, [_placed(item, number, place) for number, item in enumerate(operations)]
+    part.inputs = np.array(inputs, dtype=np.int32)
+    part.outputs = part.operators[-1].outputs
+    model = schema.ModelT()
+    model.version = whole.version
+    model.operatorCodes = [whole.operatorCodes[item.opcodeIndex] for item in operations]
+    model.subgraphs, model.buffers = [part], buffers
+    return model
+
+
+def _placed(operation: Any, number: int, place: dict[int, int]) -> Any:
+    """An operation with its own code, on renumbered tensors."""
     single = _copy(operation)
-    single.opcodeIndex = 0
+    single.opcodeIndex = number
     single.inputs = np.array([place[int(at)] for at in operation.inputs], dtype=np.int32)
     single.outputs = np.array([place[int(at)] for at in operation.outputs], dtype=np.int32)
     if _list(operation.intermediates):
         single.intermediates = np.array([place[int(at)] for at in operation.intermediates], dtype=np.int32)
-    part = schema.SubGraphT()
-    part.tensors, part.operators = tensors, [single]
-    part.inputs = np.array(inputs, dtype=np.int32)
-    part.outputs = single.outputs
-    model = schema.ModelT()
-    model.version = whole.version
-    model.operatorCodes = [whole.operatorCodes[operation.opcodeIndex]]
-    model.subgraphs, model.buffers = [part], buffers
-    return model
+    return single
 
 
 def _copy(item: Any) -> Any:

@@ -89,9 +89,11 @@ class Builder:
         share = share_of(self.report, self.missing)
         share.refuse_below(least, "tflite")
         outputs = []
+        makers = {spec.name: layer.name for layer in self.graph.layers for spec in layer.outputs.values()}
         for spec in self.graph.outputs:
             value = self.plain(self.value(spec))
             outputs.append((spec.name, value.number))
+            self._owned(makers.get(spec.name, ""))
         notes = tuple(self.plan.notes)
         if precision == kinds.HALF:
             writer, inputs, outputs = halved(self.writer, inputs, outputs)
@@ -102,12 +104,11 @@ class Builder:
 
     def _quantized(self, inputs: Named, outputs: Named, share: Share, step: float, *, own: bool) -> Flat:
         """On 8-bit integers: whatever LiteRT can, or, in the model's ``own`` precision, the layers that do there."""
-        self.owners += [""] * (len(self.writer.operators) - len(self.owners))
-        integers = {layer.name for layer in self.graph.layers if not own or kinds.on_integers(layer)} | {""}
+        integers = {layer.name for layer in self.graph.layers if not own or kinds.on_integers(layer)}
         known = kinds.scales_of(self.graph)
         scales = {self.found[name].number: scale for name, scale in reversed(known.items()) if name in self.found}
         kinds.handed_back(self.writer, scales)
-        graph = Quantizer(self.writer, scales, step, lambda number: self.owners[number] in integers)
+        graph = Quantizer(self.writer, scales, step, lambda number: not own or self.owners[number] in integers)
         takes, gives = (
             {spec.name for spec in specs if kinds.stands_for_reals(spec)} if own else None
             for specs in (self.graph.inputs, self.graph.outputs)
@@ -120,6 +121,10 @@ class Builder:
         ]  # fmt: skip
         notes = (*self.plan.notes, kinds.remark(done, graph, alone))
         return Flat(graph.new.finish(read, made), share, notes, done)
+
+    def _owned(self, name: str) -> None:
+        """Say that the operators written since are a layer's."""
+        self.owners += [name] * (len(self.writer.operators) - len(self.owners))
 
     def _works(self, layer: Layer) -> bool:
         return bool(self.report.layer(layer.name).macs)
@@ -146,7 +151,7 @@ class Builder:
         except (NotLoweredError, UnknownLayoutError, KeyError, ValueError, TypeError, IndexError) as error:
             text = f"attribute or role {error} is missing" if isinstance(error, KeyError) else str(error)
             self._refuse(layer, text)
-        self.owners += [layer.name] * (len(self.writer.operators) - len(self.owners))
+        self._owned(layer.name)
 
     def _check(self, layer: Layer) -> None:
         """Refuse what was written in another shape than the Graph's."""
