@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,13 @@ def _is_saved_model(path: Path) -> bool:
 
 def _parse(message: Any, data: bytes, name: str) -> None:
     try:
-        message.ParseFromString(data)
-    except (DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ModelError(f"{name}: cannot be parsed as a {type(message).__name__} of TensorFlow: {error}") from None
+        with warnings.catch_warnings():
+            # before protobuf 4 what is no message was read up to there, with a RuntimeWarning
+            warnings.simplefilter("error")
+            message.ParseFromString(data)
+    except (DecodeError, UnicodeDecodeError, ValueError, RecursionError, SystemError, RuntimeWarning) as error:
+        reason = error.__cause__ or error  # a SystemError has the warning as its cause
+        raise ModelError(f"{name}: cannot be parsed as a {type(message).__name__} of TensorFlow: {reason}") from None
 
 
 def saved_model(path: Path, name: str, options: ReadOptions) -> Program:

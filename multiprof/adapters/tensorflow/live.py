@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import inspect
 from typing import Any
 
 import tensorflow as tf
@@ -117,13 +117,26 @@ def _traced(model: Any, target: Any, args: Any, kwargs: Any) -> Program:
             if translate or len(translations) == 1:
                 raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}") from error
         except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
-            refused = re.search(r"Binding inputs to tf\.function failed due to `(.+?)\.?`", str(error))
+            refused = _refused(target, args, kwargs)
             if refused:
-                raise InputsError(f"{name_of(model)} does not take the inputs given: {refused[1]}") from error
+                raise InputsError(f"{name_of(model)} does not take the inputs given: {refused}") from error
             raise ModelError(f"{name_of(model)} cannot be traced: {_line(error)}{_choice(model)}") from error
         else:
             return of_concrete(concrete, name_of(model), module=model)
     raise AssertionError("the last translation either succeeds or raises")
+
+
+def _refused(function: Any, args: Any, kwargs: Any) -> str | None:
+    """Why a function does not take these arguments, in Python's words; TensorFlow has its own in each version."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of a builtin
+        return None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def _choice(model: Any) -> str:
