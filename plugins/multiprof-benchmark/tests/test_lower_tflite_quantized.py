@@ -12,6 +12,7 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from multiprof_benchmark.lower.tflite import lower
+from multiprof_benchmark.lower.tflite.writer import ABSENT, Writer
 from multiprof_benchmark.sessions.litert import SynthesisedSession
 from multiprof_benchmark.subject import Options, Subject
 from multiprof_benchmark.timing import Rules
@@ -349,12 +350,12 @@ def test_weights_in_16_bits_stand_behind_a_dequantize():
     x = np.random.default_rng(0).normal(size=(2, 3, 16, 16)).astype(np.float32)
     with torch.no_grad():
         wanted = model(torch.from_numpy(x)).numpy()
-    found = run_floats(flat.data, x)
+    found = run_as_given(flat.data, x)
     assert np.abs(found - wanted).max() <= 5e-3 * np.abs(wanted).max()  # 11 bits of a weight: 1/2048
-    assert np.abs(found - run_floats(plain, x)).max() > 0
+    assert np.abs(found - run_as_given(plain, x)).max() > 0
 
 
-def run_floats(data: bytes, x: np.ndarray) -> np.ndarray:
+def run_as_given(data: bytes, x: np.ndarray) -> np.ndarray:
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
@@ -371,7 +372,7 @@ def test_recurrent_weights_in_16_bits():
         x = np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32)
         with torch.no_grad():
             wanted = model(torch.from_numpy(x)).numpy()
-        assert np.abs(run_floats(flat.data, x) - wanted).max() <= 2e-3
+        assert np.abs(run_as_given(flat.data, x) - wanted).max() <= 2e-3
 
 
 def test_an_embedding_is_a_table_of_integers():
@@ -408,6 +409,45 @@ def test_a_quantised_file_is_written_in_its_own_precision(tmp_path):
     again = multiprof.analyze(path)
     assert again.macs == report.macs
     assert set(types_of_operators(lower(report, precision="fp32").data)) == {"float32"}
+
+
+def test_a_quantised_file_with_its_own_weights_computes_the_same():
+    """Bit for bit: scales and zero points are kept, and weights whose largest is 127 steps are the same integers."""
+    source = EXAMPLES / "keywords_int8.tflite"
+    report = multiprof.analyze(source)
+    interpreter = Interpreter(str(source))
+    stored = {}
+    for detail in interpreter.get_tensor_details():
+        try:
+            stored[detail["name"]] = interpreter.get_tensor(detail["index"])
+        except ValueError:  # an activation: nothing has computed it
+            continue
+    values = {owner.source: stored[owner.source] for owner in report.graph.parameters.values()}
+    assert len(values) == 20  # a weight and a bias for each of ten layers
+    flat = lower(report, values=values)
+    x = np.random.default_rng(0).integers(-128, 128, report.graph.inputs[0].shape).astype(np.int8)
+    found, wanted = run_as_given(flat.data, x), run_as_given(source.read_bytes(), x)
+    assert np.ptp(wanted.astype(int)) > 50
+    assert np.array_equal(found, wanted)
+
+
+def test_what_is_widened_is_named(tmp_path):
+    """Integers as weights alone, of a product of real numbers: written on floats, and said to be."""
+    writer = Writer("hybrid")
+    x = writer.tensor((1, 4), "float32", "x")
+    weight = writer.constant(np.arange(12, dtype=np.int8).reshape(3, 4), "weight", scale=[0.1])
+    y = writer.tensor((1, 3), "float32", "y")
+    writer.operator("FULLY_CONNECTED", [x, weight, ABSENT], [y], "FullyConnectedOptions", 3)
+    path = tmp_path / "hybrid.tflite"
+    path.write_bytes(writer.finish([("x", x)], [("y", y)]))
+    report = multiprof.analyze(path)
+    flat = lower(report, values={"weight": np.arange(12).reshape(3, 4)})
+    (note,) = flat.notes
+    assert note == f"in float32 although the model has integers there: {report.graph.layers[0].name}"
+    assert flat.integer == 0
+    given = np.array([[1.0, 2.0, 3.0, 4.0]], np.float32)
+    expected = [[0.1 * sum((4 * row + at) * (at + 1) for at in range(4)) for row in range(3)]]
+    assert run_as_given(flat.data, given) == pytest.approx(np.array(expected), rel=1e-5)
 
 
 def activations(data: bytes) -> list[tuple[int, float, int]]:
@@ -463,7 +503,7 @@ def test_a_quantised_onnx_file_is_written_in_its_own_precision(tmp_path, form, k
     order = [kind for kind in kinds(flat.data) if kind not in ("TRANSPOSE", "RESHAPE")]
     assert order == ["QUANTIZE", "CONV_2D", "CONV_2D", "ADD", "DEQUANTIZE", "SIN"]
     x = source.normal(size=(1, 3, 16, 16)).astype(np.float32)
-    assert run_floats(flat.data, x).shape == (1, 8, 16, 16)
+    assert run_as_given(flat.data, x).shape == (1, 8, 16, 16)
     assert set(types_of_operators(lower(multiprof.analyze(plain)).data)) == {"float32"}
 
 

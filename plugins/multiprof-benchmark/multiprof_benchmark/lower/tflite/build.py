@@ -94,7 +94,7 @@ class Builder:
             value = self.plain(self.value(spec))
             outputs.append((spec.name, value.number))
             self._owned(makers.get(spec.name, ""))
-        notes = tuple(self.plan.notes)
+        notes = (*self.plan.notes, *(kinds.widened(self.graph) if precision == kinds.OWN else ()))
         if precision == kinds.HALF:
             writer, inputs, outputs = halved(self.writer, inputs, outputs)
             return Flat(writer.finish(inputs, outputs), share, notes)
@@ -115,11 +115,7 @@ class Builder:
         )
         read, made = graph.run(inputs, outputs, takes, gives)
         done = kinds.integer_share(self.report, self.owners, graph)
-        alone = [
-            layer.name for layer in self.graph.layers if layer.name not in integers
-            and "weight" in layer.inputs and kinds.stands_for_reals(layer.inputs["weight"])
-        ]  # fmt: skip
-        notes = (*self.plan.notes, kinds.remark(done, graph, alone))
+        notes = (*self.plan.notes, kinds.remark(done, graph), *(kinds.widened(self.graph) if own else ()))
         return Flat(graph.new.finish(read, made), share, notes, done)
 
     def _owned(self, name: str) -> None:

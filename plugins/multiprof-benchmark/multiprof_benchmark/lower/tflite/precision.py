@@ -16,6 +16,7 @@ from multiprof_benchmark.lower.tflite.writer import ABSENT, Writer
 OWN, FULL, HALF, INTEGER = "", "float32", "float16", "int8"
 _NAMES = {"": OWN, "fp32": FULL, "float32": FULL, "fp16": HALF, "float16": HALF, "int8": INTEGER}
 _BYTES = ("int8", "uint8")
+_CHANGES = ("quantize", "dequantize", "requantize", "fake_quantize", "dynamic_quantize")
 _MAY_STAY_REAL = frozenset(("linear", "matmul", "einsum", "attention"))
 
 
@@ -93,18 +94,29 @@ def integer_share(report: Report, owners: Sequence[str], graph: Quantizer) -> fl
     return found / whole if whole else 0.0
 
 
-def remark(share: float, graph: Quantizer, weights_alone: Iterable[str] = ()) -> str:
+def remark(share: float, graph: Quantizer) -> str:
     """One sentence on what computes on integers and what does not."""
     text = f"int8: {share:.1%} of the MACs on integers, scales invented where the model states none"
     if graph.left:
         text += f"; in float32: {', '.join(f'{kind} ({n})' for kind, n in sorted(graph.left.items()))}"
-    alone = list(weights_alone)
-    if alone:
-        text += f"; in float32 though their weights are integers: {len(alone)} layers ({alone[0]} …)"
     return text
+
+
+def widened(graph: Graph) -> Iterable[str]:
+    """A sentence on the layers with integers, in 16 bits or as weights alone, that are written on 32-bit floats."""
+    found = [
+        layer.name
+        for layer in graph.layers
+        if layer.op not in _CHANGES
+        and not on_integers(layer)
+        and any(spec.quant is not None for role, spec in layer.inputs.items() if not role.startswith("bias"))
+    ]
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        yield f"in float32 although the model has integers there: {found[0]}{more}"
 
 
 __all__ = [
     "FULL", "HALF", "INTEGER", "OWN", "handed_back", "integer_share", "is_quantized", "named", "on_integers",
-    "real_values", "remark", "scales_of", "stands_for_reals",
+    "real_values", "remark", "scales_of", "stands_for_reals", "widened",
 ]  # fmt: skip
