@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,13 +14,15 @@ from typing import Any
 
 import multiprof
 from multiprof import Inputs, Measurement, ModelError, MultiprofError, Report, TensorSpec, UsageError
+from multiprof.inputs import as_inputs
+from multiprof.python_target import is_python_target, load_target
 from multiprof_benchmark import pool
 from multiprof_benchmark.carry import CannotTravelError, carried
 from multiprof_benchmark.environment import usable_cores
 from multiprof_benchmark.runners import by_name
 from multiprof_benchmark.runners.base import SubjectRunner
 from multiprof_benchmark.subject import REPORT, ROUTES, SYNTHESISED, Job, Options, Subject
-from multiprof_benchmark.timing import QUICK, STANDARD
+from multiprof_benchmark.timing import QUICK, STANDARD, Rules
 
 Progress = Callable[[str], None]
 
@@ -41,19 +45,33 @@ class Settings:
         """Raise `UsageError` for what cannot be asked."""
         if not self.on:
             raise UsageError("benchmark: name at least one runner, such as on=('cpu',)")
+        for what, values in (("threads", self.threads), ("batch", self.batches), ("precision", self.precisions)):
+            if not values:
+                raise UsageError(f"{what}: give at least one")
         for name in self.on:
             by_name(name)
         cores = usable_cores()
         for count in self.threads:
-            if not 1 <= count <= cores:
-                raise UsageError(f"threads {count}: this machine lets a process use 1 to {cores}")
+            if not _is_whole(count) or not 1 <= count <= cores:
+                raise UsageError(f"threads {count!r}: this machine lets a process use 1 to {cores}")
         for batch in self.batches:
-            if batch is not None and batch < 1:
-                raise UsageError(f"batch {batch}: give a number of at least 1")
+            if batch is not None and not _is_whole(batch):
+                raise UsageError(f"batch {batch!r}: give a number of at least 1")
+        for precision in self.precisions:
+            if not isinstance(precision, str):
+                raise UsageError(f"precision {precision!r}: give a name such as 'fp16', or '' for the model's own")
         if self.route and self.route not in ROUTES:
             raise UsageError(f"route {self.route!r}; one of {', '.join(ROUTES)}")
-        if not 0 <= self.least <= 1:
+        if not _is_number(self.least) or not 0 <= self.least <= 1:
             raise UsageError(f"least {self.least!r} is no share between 0 and 1")
+        if self.cap is not None and not (_is_number(self.cap) and 0 < self.cap < math.inf):
+            raise UsageError(f"cap {self.cap!r}: give seconds above 0")
+
+    @property
+    def rules(self) -> Rules:
+        """Those of the timing loop; within a cap, the model and its layers have a third of it each."""
+        rules = QUICK if self.quick else STANDARD
+        return rules if self.cap is None else replace(rules, cap=min(rules.cap, self.cap / 3))
 
 
 def benchmark(
@@ -88,6 +106,7 @@ def benchmark(
         _several(on), _several(threads), _several(batch), _several(precision), route, quick, layers, least, cap
     )
     settings.check()
+    folder = os.getcwd()  # a model's own code may leave it
     say = progress or (lambda _: None)
     given = _inputs(inputs)
     first: Report | None = None
@@ -97,12 +116,12 @@ def benchmark(
         say(f"analysing{'' if size is None else f' with batch {size}'}")
         resized = given if size is None else _resized(model, given, size, reading | {"trust": trust})
         report = multiprof.analyze(model, resized, trust=trust, **reading)
-        first = first or report
+        first = first or _of_batch(report, size)
         with _carrying(model, resized, report, size) as subject:
             for job in _jobs(subject, settings, trust, failures):
                 say(_name(job))
                 try:
-                    found += _measured(job, settings)
+                    found += _measured(job, settings, folder)
                 except MultiprofError as error:
                     failures.append(f"{_name(job)}: {error}")
     assert first is not None
@@ -116,43 +135,75 @@ def benchmark(
 
 
 def _several(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, (list, tuple)):
-        return tuple(value)
-    return (value,)
+    """Several values, each once; a text names several with commas between them."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _of_batch(report: Report, size: int | None) -> Report:
+    """The report with the batch that was asked for where its reader does not know of one."""
+    if size is None or report.batch is not None:
+        return report
+    return replace(report, graph=replace(report.graph, metadata={**report.graph.metadata, "batch": size}))
 
 
 def _inputs(value: Any) -> Inputs | None:
     if value is None or isinstance(value, Inputs):
         return value
-    from multiprof.inputs import as_inputs
-
     return as_inputs(value)
 
 
 def _resized(model: Any, inputs: Inputs | None, batch: int, reading: Mapping[str, Any]) -> Inputs:
-    """The inputs with another leading dimension; those of the model itself where none are given."""
+    """The inputs in another batch size: what has the leading dimension of the first tensor gets another one. They are
+    those of the model itself where none are given.
+    """
+    if inputs is None and isinstance(model, str) and is_python_target(model):
+        inputs = as_inputs(load_target(model, _is_no_maker).inputs)
     if inputs is None:
         graph = multiprof.analyze(model, None, **reading).graph
-        return Inputs(**{spec.name: _first(spec, batch) for spec in graph.inputs})
+        inputs = Inputs(**{spec.name: TensorSpec(spec.shape, spec.dtype) for spec in graph.inputs})
+    declared: list[int | None] = []
 
     def resize(value: Any) -> Any:
-        if isinstance(value, TensorSpec):
-            return _first(value, batch)
-        if isinstance(value, (list, tuple)):
-            return type(value)(resize(item) for item in value)
         if isinstance(value, dict):
             return {key: resize(item) for key, item in value.items()}
-        if hasattr(value, "shape"):
-            raise UsageError("batch: give shapes instead of tensors, so that they can be resized")
-        return value
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(resize, value))
+        if isinstance(value, (list, tuple)):
+            return type(value)(resize(item) for item in value)
+        if hasattr(value, "shape") and not isinstance(value, TensorSpec):
+            # values make no difference to the time, and a worker draws its own
+            value = TensorSpec(tuple(value.shape), _dtype(value))
+        if not isinstance(value, TensorSpec) or not value.shape:
+            return value
+        declared.append(value.shape[0])
+        return TensorSpec((batch, *value.shape[1:]), value.dtype) if value.shape[0] == declared[0] else value
 
-    return Inputs(*map(resize, inputs.args), **{key: resize(item) for key, item in inputs.kwargs.items()})
+    args = [resize(item) for item in inputs.args]  # before the keywords: the first tensor is the measure
+    resized = Inputs(*args, **{key: resize(item) for key, item in inputs.kwargs.items()})
+    if not declared:
+        raise UsageError(f"batch {batch}: the model has no input whose leading dimension could be one")
+    return resized
 
 
-def _first(spec: TensorSpec, batch: int) -> TensorSpec:
-    if not spec.shape:
-        return spec
-    return TensorSpec((batch, *spec.shape[1:]), spec.dtype)
+def _is_no_maker(item: Any) -> bool:
+    """Whether a Python name is a model already: neither a function nor a class, which are called to make one."""
+    return not (inspect.isroutine(item) or inspect.isclass(item))
+
+
+def _dtype(tensor: Any) -> str:
+    """``float32`` for ``torch.float32``, numpy's, TensorFlow's or JAX's alike."""
+    dtype = tensor.dtype
+    return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
 
 
 @contextmanager
@@ -165,12 +216,12 @@ def _carrying(model: Any, inputs: Inputs | None, report: Report, batch: int | No
         shown = report.batch if batch is None else batch
         try:
             yield carried(model, inputs, report.framework, path, shown)
-        except CannotTravelError:
-            yield Subject(path, report.framework, "", "", shown)
+        except CannotTravelError as error:
+            note = f"the model itself stays here, and its graph is what runs: {error}"
+            yield Subject(path, report.framework, "", "", shown, notes=(note,))
 
 
 def _jobs(subject: Subject, settings: Settings, trust: bool, failures: list[str]) -> Iterable[Job]:
-    rules = QUICK if settings.quick else STANDARD
     for name in settings.on:
         runner = by_name(name)
         reason = runner.available()
@@ -180,11 +231,12 @@ def _jobs(subject: Subject, settings: Settings, trust: bool, failures: list[str]
         chosen = _route(runner, subject, settings.route)
         if not chosen:
             wanted = settings.route or "any"
-            failures.append(f"{name}: no {wanted} route from {subject.framework}; see multiprof runners")
+            why = "; ".join(subject.notes) or "see multiprof runners"
+            failures.append(f"{name}: no {wanted} route from {subject.framework}; {why}")
             continue
         for threads in settings.threads:
             for precision in settings.precisions:
-                options = Options(threads, precision, settings.least, settings.layers, trust, rules)
+                options = Options(threads, precision, settings.least, settings.layers, trust, settings.rules)
                 yield Job(name, chosen, subject, options)
 
 
@@ -195,10 +247,9 @@ def _route(runner: SubjectRunner, subject: Subject, wanted: str) -> str:
     return routes[0] if routes else ""
 
 
-def _measured(job: Job, settings: Settings) -> list[Measurement]:
+def _measured(job: Job, settings: Settings, cwd: str) -> list[Measurement]:
     with tempfile.TemporaryDirectory(prefix="multiprof-job-") as name:
-        os.chmod(name, 0o700)
-        result = pool.run(job, Path(name), settings.cap)
+        result = pool.run(job, Path(name), settings.cap, cwd)
     environment = dict(result["environment"])
     if result["notes"]:
         environment["notes"] = tuple(result["notes"])

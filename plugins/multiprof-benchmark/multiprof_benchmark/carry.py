@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pickletools
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from multiprof import Inputs, MultiprofError, TensorSpec
+from multiprof.python_target import is_python_target
 from multiprof_benchmark.subject import Subject
 
 
@@ -18,15 +22,18 @@ class CannotTravelError(MultiprofError):
 def carried(model: Any, inputs: Inputs | None, framework: str, report_path: Path, batch: int | None) -> Subject:
     """The model as a `Subject`; a live one is written beside the report. `CannotTravelError` says why it is not."""
     arguments = {} if inputs is None else call(inputs)
-    if isinstance(model, str) and ":" in model and not Path(model).exists():
+    if isinstance(model, str) and is_python_target(model):
         return Subject(report_path, framework, "python", model, batch, arguments)
-    if isinstance(model, (str, Path)):
-        return Subject(report_path, framework, "file", str(Path(model).expanduser().resolve()), batch, arguments)
+    if isinstance(model, (str, os.PathLike)):
+        path = Path(os.fspath(model)).expanduser().resolve()
+        return Subject(report_path, framework, "file", str(path), batch, arguments)
     write = _WRITERS.get(framework)
     if write is None:
         raise CannotTravelError(f"a live {framework} model cannot be written to a file")
     try:
         path = write(model, report_path.parent)
+    except CannotTravelError:
+        raise
     except Exception as error:  # the framework's own, or the model's
         raise CannotTravelError(f"the model cannot be written to a file: {one_line(error)}") from error
     return Subject(report_path, framework, framework, str(path), batch, arguments)
@@ -39,17 +46,21 @@ def one_line(error: BaseException) -> str:
 
 def call(inputs: Inputs) -> dict[str, Any]:
     """The form of a call as JSON: tensors by their number among the graph's inputs, everything else as it is."""
-    seen = [0]
+    count = [0]
+    tensors: dict[int, int] = {}  # a tensor that is given twice is one input
 
     def mark(value: Any) -> Any:
         if isinstance(value, TensorSpec) or hasattr(value, "shape"):
-            seen[0] += 1
-            return {"input": seen[0] - 1}
+            number = count[0] if isinstance(value, TensorSpec) else tensors.setdefault(id(value), count[0])
+            count[0] += number == count[0]
+            return {"input": number}
         if isinstance(value, tuple):
             return {"tuple": [mark(item) for item in value]}
         if isinstance(value, list):
             return [mark(item) for item in value]
         if isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                raise CannotTravelError("an argument is a dict with keys that are no strings, which cannot travel")
             return {"dict": {key: mark(item) for key, item in value.items()}}
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
@@ -62,7 +73,20 @@ def _torch(model: Any, folder: Path) -> Path:
     torch = sys.modules["torch"]
     path = folder / "model.pt"
     torch.save(model, path)
+    home = _defined_in_main(path)
+    if home:
+        raise CannotTravelError(f"{home} is defined in the script that runs, where a worker cannot import it from")
     return path
+
+
+def _defined_in_main(path: Path) -> str:
+    """The first name of a file of torch.save that only the running script defines; empty where there is none."""
+    with zipfile.ZipFile(path) as file:
+        pickled = next(name for name in file.namelist() if name.endswith("/data.pkl"))
+        for operation, argument, _ in pickletools.genops(file.read(pickled)):
+            if operation.name == "GLOBAL" and str(argument).startswith("__main__ "):
+                return str(argument).removeprefix("__main__ ")
+    return ""
 
 
 def _keras(model: Any, folder: Path) -> Path:

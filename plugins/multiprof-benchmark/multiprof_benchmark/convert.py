@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from multiprof import ModelError
+from multiprof_benchmark.process import command
 from multiprof_benchmark.subject import Job, Subject
 
 FILE = "converted.tflite"
@@ -27,9 +28,9 @@ def convertible(subject: Subject) -> bool:
 
 def converted(folder: Path) -> Path:
     """The file made from the job in a folder; `ModelError` in one line when the converter fails or crashes."""
-    command = [sys.executable, "-m", "multiprof_benchmark.convert", str(folder)]
+    line = command("multiprof_benchmark.convert", str(folder))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=CAP, check=False)
+        done = subprocess.run(line, capture_output=True, text=True, errors="replace", timeout=CAP, check=False)
     except subprocess.TimeoutExpired:
         raise ModelError(f"the converter took longer than {CAP:.0f} s and was stopped") from None
     if done.returncode or not (folder / FILE).is_file():

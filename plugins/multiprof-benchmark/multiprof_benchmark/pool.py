@@ -7,11 +7,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from multiprof import MultiprofError
+from multiprof_benchmark.process import command
 from multiprof_benchmark.runners.base import thread_variables
 from multiprof_benchmark.subject import RESULT, Job
 
@@ -23,31 +23,36 @@ class WorkerError(MultiprofError):
     """A measurement that could not be made; the others go on."""
 
 
-def run(job: Job, folder: Path, cap: float | None = None) -> dict[str, Any]:
-    """The result of a job made in ``folder``; `WorkerError` in one line when there is none.
+def run(job: Job, folder: Path, cap: float | None = None, cwd: str | None = None) -> dict[str, Any]:
+    """The result of a job made in ``folder`` by a worker that starts in ``cwd``; `WorkerError` in one line when there
+    is none. Where the worker ends while it times single layers, the model's own time is kept and a note says so.
 
     ``cap`` is in seconds; unless given, three times what the job's own rules allow, and a minute.
     """
     job.write(folder)
     limit = 3 * job.options.rules.cap + GRACE if cap is None else cap
-    command = [sys.executable, "-m", "multiprof_benchmark.worker", str(folder)]
     variables = {**os.environ, **thread_variables(job.options.threads)}
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables, start_new_session=True
-        )
+            command("multiprof_benchmark.worker", str(folder)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env=variables, cwd=cwd, start_new_session=True,
+        )  # fmt: skip
+        code: int | None = None
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise WorkerError(f"took longer than {limit:.0f} s and was stopped") from None
+            pass
         finally:
             _stop(process)
+    ended = f"took longer than {limit:.0f} s and was stopped" if code is None else _ended(code, folder / LOG)
     path = folder / RESULT
     if not path.is_file():
-        raise WorkerError(_ended(code, folder / LOG))
+        raise WorkerError(ended)
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "error" in result:
         raise WorkerError(str(result["error"]))
+    if not result["complete"]:
+        result["notes"].append(f"no times of single layers: {ended}")
     return result
 
 

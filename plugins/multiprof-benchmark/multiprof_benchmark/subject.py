@@ -42,6 +42,7 @@ class Subject:
 
     ``form`` says what ``model`` is: ``file`` (a path of the user's), ``python`` (``file.py:callable``), the name of a
     framework (a live model, written to a file of that framework's own), or empty where only the Graph travels.
+    ``notes`` say what a reader must know of how it came there.
     """
 
     report_path: Path
@@ -50,6 +51,7 @@ class Subject:
     model: str = ""
     batch: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def report(self) -> Report:
@@ -78,6 +80,7 @@ class Job:
             "model": self.subject.model,
             "batch": self.subject.batch,
             "arguments": dict(self.subject.arguments),
+            "notes": list(self.subject.notes),
             "report": str(self.subject.report_path),
             "options": asdict(self.options),
         }
@@ -89,8 +92,9 @@ class Job:
         options = data["options"]
         rules = Rules(**options.pop("rules"))
         subject = Subject(
-            Path(data["report"]), data["framework"], data["form"], data["model"], data["batch"], data["arguments"]
-        )
+            Path(data["report"]), data["framework"], data["form"], data["model"], data["batch"], data["arguments"],
+            tuple(data["notes"]),
+        )  # fmt: skip
         return cls(data["runner"], data["route"], subject, Options(**options, rules=rules))
 
 

@@ -1,13 +1,16 @@
 """``python -m multiprof_benchmark.worker FOLDER``: make the one measurement that the folder describes.
 
 It runs in a process of its own, so that one framework's threads, memory and crashes are not another's. Whatever the
-runtime prints goes to the folder's log; the result is a JSON file there.
+runtime prints goes to the folder's log; the result is a JSON file there, written as soon as the whole model is timed
+and again with its layers: what goes wrong with those does not cost the other.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,29 +22,42 @@ from multiprof_benchmark.runners.base import Part
 from multiprof_benchmark.subject import RESULT, Job
 from multiprof_benchmark.timing import Timed, measure
 
+SAMPLES = 1000  # of a layer, at most; enough for every percentile
+
 
 def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     job = Job.read(folder)
     try:
-        result = make(job)
-    except MultiprofError as error:
-        result = {"error": str(error)}
-    except MemoryError:
-        result = {"error": "it does not fit into memory"}
+        for result in make(job):
+            _write(folder, result)
     except Exception as error:  # the runtime's own, or the model's: one line for whoever asked
-        from multiprof.blame import describe
-
-        result = {"error": describe(error)}
-    temporary = folder / f"{RESULT}.part"
-    temporary.write_text(json.dumps(result), encoding="utf-8")
-    temporary.rename(folder / RESULT)
+        _write(folder, {"error": _said(error)})
     return 0
 
 
-def make(job: Job) -> dict[str, Any]:
-    """The measurements of a job as JSON values."""
+def _write(folder: Path, result: dict[str, Any]) -> None:
+    temporary = folder / f"{RESULT}.part"
+    temporary.write_text(json.dumps(result), encoding="utf-8")
+    temporary.replace(folder / RESULT)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, MultiprofError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    from multiprof.blame import describe
+
+    return describe(error)
+
+
+def make(job: Job) -> Iterator[dict[str, Any]]:
+    """The measurements of a job as JSON values: those of the whole model, then with those of its layers."""
     runner = by_name(job.runner)
+    modules = getattr(runner, "modules", None)  # another distribution's runner may have none
+    for module in modules(job.subject, job.route) if modules else ():
+        import_module(module)  # importing a framework is no part of loading a model
     before = environment.peak_rss()
     start = perf_counter()
     prepared = runner.prepare(job.subject, job.options, job.route)
@@ -52,23 +68,32 @@ def make(job: Job) -> dict[str, Any]:
     memory = dict(facts.memory)
     if before is not None and after is not None:
         memory["rss"] = max(after - before, 0)
-    notes = list(facts.notes)
-    parts: list[Part] = []
-    if job.options.layers:
-        try:
-            parts = list(runner.per_layer(prepared, job.options))
-        except MultiprofError as error:
-            notes.append(f"no times of single layers: {error}")
-    return {
+    result: dict[str, Any] = {
+        "complete": not job.options.layers,
         "load": load,
         "timed": _timed(timed),
-        "parts": [{"subject": list(part.subject), "times": list(part.times)} for part in parts],
+        "parts": [],
         "device": facts.device,
         "threads": facts.threads,
         "environment": {**environment.machine(), **facts.environment},
         "memory": memory,
-        "notes": notes,
+        "notes": [*job.subject.notes, *facts.notes],
     }
+    yield result
+    if not job.options.layers:
+        return
+    try:
+        result["parts"] = [_part(part) for part in runner.per_layer(prepared, job.options)]
+    except Exception as error:
+        result["notes"] += [f"no times of single layers: {_said(error)}"]
+    result["complete"] = True
+    yield result
+
+
+def _part(part: Part) -> dict[str, Any]:
+    """Of many thousand runs of a small layer some, evenly chosen, tell as much and keep the report small."""
+    step = max(1, -(-len(part.times) // SAMPLES))
+    return {"subject": list(part.subject), "times": list(part.times[::step])}
 
 
 def _timed(timed: Timed) -> dict[str, Any]:

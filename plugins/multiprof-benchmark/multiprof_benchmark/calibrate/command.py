@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,7 @@ from multiprof import Device, ModelError, UsageError
 from multiprof.commands.console import say, show
 from multiprof_benchmark import environment
 from multiprof_benchmark.calibrate.device import KERNELS, Sample, described, device_of
+from multiprof_benchmark.process import command
 from multiprof_benchmark.runners.base import thread_variables
 from multiprof_benchmark.runners.installed import missing
 
@@ -46,7 +46,11 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         show(text)
     else:
-        Path(args.output).expanduser().write_text(text, encoding="utf-8")
+        try:
+            Path(args.output).expanduser().write_text(text, encoding="utf-8")
+        except OSError as error:
+            show(text)  # measured for minutes: not to be lost
+            raise UsageError(f"-o {args.output}: cannot be written: {error.strerror or error}") from error
         say(args, f"wrote {args.output}: use it with --device {args.output}")
     return 0
 
@@ -65,10 +69,10 @@ def calibrated(runtime: str, threads: int) -> Device:
     """The device that this machine is under a runtime, measured in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "seconds.json"
-        command = [sys.executable, "-m", "multiprof_benchmark.calibrate", runtime, str(threads), str(file)]
+        line = command("multiprof_benchmark.calibrate.__main__", runtime, str(threads), str(file))
         variables = {**os.environ, **thread_variables(threads)}
         try:
-            done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=CAP, check=False)
+            done = subprocess.run(line, env=variables, capture_output=True, text=True, timeout=CAP, check=False)
         except subprocess.TimeoutExpired:
             raise ModelError(f"calibrating {runtime} took longer than {CAP:.0f} s and was stopped") from None
         if done.returncode or not file.is_file():

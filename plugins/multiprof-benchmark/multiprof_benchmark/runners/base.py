@@ -55,6 +55,10 @@ class SubjectRunner:
         """The routes by which the subject can come here, the best one first."""
         raise NotImplementedError
 
+    def modules(self, subject: Subject, route: str) -> tuple[str, ...]:
+        """The modules that ``prepare`` imports; importing them first keeps that out of the time of loading."""
+        return ()
+
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
         raise NotImplementedError
 

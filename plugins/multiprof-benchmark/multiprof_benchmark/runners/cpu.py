@@ -38,8 +38,17 @@ class Cpu(SubjectRunner):
             found.append(SYNTHESISED)
         return tuple(found)
 
+    def modules(self, subject: Subject, route: str) -> tuple[str, ...]:
+        return (_where(subject, route)[0],)
+
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
-        where = NATIVES[subject.framework][2] if route == NATIVE else "lowered:LoweredSession"
-        module, _, name = where.partition(":")
-        session: Session = getattr(import_module(f"multiprof_benchmark.sessions.{module}"), name)(subject, options)
+        module, name = _where(subject, route)
+        session: Session = getattr(import_module(module), name)(subject, options)
         return session
+
+
+def _where(subject: Subject, route: str) -> tuple[str, str]:
+    """The module and the name of the session."""
+    where = NATIVES[subject.framework][2] if route == NATIVE else "lowered:LoweredSession"
+    module, _, name = where.partition(":")
+    return f"multiprof_benchmark.sessions.{module}", name

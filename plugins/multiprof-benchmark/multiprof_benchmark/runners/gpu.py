@@ -35,6 +35,9 @@ class Gpu(SubjectRunner):
         native = subject.framework == "torch" and subject.form in ("torch", "python", "live")
         return (NATIVE, SYNTHESISED) if native else (SYNTHESISED,)
 
+    def modules(self, subject: Subject, route: str) -> tuple[str, ...]:
+        return (f"multiprof_benchmark.sessions.{'torch' if route == NATIVE else 'lowered'}",)
+
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
         session: Session
         if route == NATIVE:

@@ -20,6 +20,9 @@ class OnnxRuntime(SubjectRunner):
     def routes(self, subject: Subject) -> tuple[str, ...]:
         return (NATIVE,) if subject.framework == "onnx" and subject.form == "file" else ()
 
+    def modules(self, subject: Subject, route: str) -> tuple[str, ...]:
+        return ("multiprof_benchmark.sessions.onnxruntime",)
+
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
         session: Session = import_module("multiprof_benchmark.sessions.onnxruntime").OrtSession(subject, options)
         return session

@@ -26,6 +26,9 @@ class TFLite(SubjectRunner):
         by_converter = convertible(subject) and installed("tensorflow")
         return (SYNTHESISED, CONVERTED) if by_converter else (SYNTHESISED,)
 
+    def modules(self, subject: Subject, route: str) -> tuple[str, ...]:
+        return ("multiprof_benchmark.sessions.litert",)
+
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
         module = import_module("multiprof_benchmark.sessions.litert")
         session: Session = getattr(module, SESSIONS[route])(subject, options)

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from multiprof import InputsError, ModelError
+from multiprof.inputs import as_inputs
 from multiprof_benchmark import environment
+from multiprof_benchmark.carry import call
 from multiprof_benchmark.lower.torch.state import State
 from multiprof_benchmark.lower.torch.table import Context
 from multiprof_benchmark.lower.values import Draws
@@ -25,8 +27,10 @@ class TorchSession:
     def __init__(self, subject: Subject, options: Options, model: Any = None, device: str = "cpu") -> None:
         self.subject = subject
         self.device = Device(device, options.threads)
+        arguments = subject.arguments
         if model is None:
-            model = loaded(subject)
+            model, own = loaded(subject)
+            arguments = arguments or own
         self.model = model
         if isinstance(model, nn.Module):
             self.model = model.eval().to(device)
@@ -35,7 +39,7 @@ class TorchSession:
                 self.model = self.model.to(dtype)
         elif options.precision:
             raise ModelError("a plain callable runs in its own precision: leave --precision out")
-        self.args, self.kwargs = _arguments(subject, device, precision(options.precision))
+        self.args, self.kwargs = _arguments(subject, arguments, device, precision(options.precision))
 
     def run(self) -> object:
         with torch.inference_mode():
@@ -112,20 +116,25 @@ class TorchSession:
 WHOLE = (nn.MultiheadAttention,)
 
 
-def loaded(subject: Subject) -> Any:
-    """The model that travelled: from our own file, or made again by the callable that made it."""
+def loaded(subject: Subject) -> tuple[Any, Mapping[str, Any]]:
+    """The model that travelled: from our own file, or made again by the callable that made it; with the form of the
+    call where that callable says it.
+    """
     if subject.form == "torch":
         # written by this very call, into a folder that only this user can read
-        return torch.load(subject.model, weights_only=False, map_location="cpu")
+        return torch.load(subject.model, weights_only=False, map_location="cpu"), {}
     if subject.form == "python":
         from multiprof.python_target import load_target
 
-        found = load_target(subject.model, lambda item: isinstance(item, nn.Module)).model
-        return found
+        found = load_target(subject.model, lambda item: isinstance(item, nn.Module))
+        inputs = as_inputs(found.inputs)
+        return found.model, {} if inputs is None else call(inputs)
     raise ModelError(f"a {subject.form or 'graph'} is nothing that PyTorch runs")
 
 
-def _arguments(subject: Subject, device: str, dtype: torch.dtype | None) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(
+    subject: Subject, arguments: Mapping[str, Any], device: str, dtype: torch.dtype | None
+) -> tuple[list[Any], dict[str, Any]]:
     """The call's arguments, tensors drawn for the graph's inputs in their order."""
     graph = subject.report.graph
     state = State({}, Draws(graph.layers), Context(graph.framework, dtype), torch.device(device), None, 0)
@@ -142,11 +151,11 @@ def _arguments(subject: Subject, device: str, dtype: torch.dtype | None) -> tupl
             return [fill(item) for item in value]
         return value
 
-    if not subject.arguments:
+    if not arguments:
         return tensors, {}
     try:
-        args = [fill(item) for item in subject.arguments["args"]]
-        return args, {key: fill(item) for key, item in subject.arguments["kwargs"].items()}
+        args = [fill(item) for item in arguments["args"]]
+        return args, {key: fill(item) for key, item in arguments["kwargs"].items()}
     except IndexError:
         raise InputsError("the model's graph has fewer inputs than the call has tensors") from None
 
