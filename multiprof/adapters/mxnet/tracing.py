@@ -10,6 +10,7 @@ from typing import Any
 
 import mxnet as mx
 
+from multiprof.adapters.mxnet.imperative import symbols_for_arrays
 from multiprof.blame import describe
 from multiprof.errors import InputsError, ModelError, MultiprofError
 from multiprof.inputs import Inputs, is_shape
@@ -28,7 +29,7 @@ def trace_block(block: Any, inputs: Inputs, name: str) -> tuple[Any, dict[str, T
     names = iter(["data"] if len(specs) == 1 else [f"data{i}" for i in range(len(specs))])
     given: dict[str, TensorSpec] = {}
     # a scope of its own, so that what has no name is numbered from 0 and the counters outside stay
-    with _as_it_was(block), mx.name.NameManager():
+    with _as_it_was(block), mx.name.NameManager(), symbols_for_arrays():
         symbols = [_symbols(argument, names, given) for argument in arguments]
         try:
             made = block(*symbols)
