@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from multiprof_benchmark import own_precision
 from multiprof_benchmark.runners.base import Session, SubjectRunner
 from multiprof_benchmark.runners.installed import installed, missing
 from multiprof_benchmark.subject import NATIVE, SYNTHESISED, Options, Subject
@@ -42,6 +43,8 @@ class Cpu(SubjectRunner):
         return (_where(subject, route)[0],)
 
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
+        if route == NATIVE and subject.framework != "torch":
+            own_precision.check(subject.report, options.precision, subject.framework)
         module, name = _where(subject, route)
         session: Session = getattr(import_module(module), name)(subject, options)
         return session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from multiprof_benchmark import own_precision
 from multiprof_benchmark.runners.base import Session, SubjectRunner
 from multiprof_benchmark.runners.installed import missing
 from multiprof_benchmark.subject import NATIVE, Options, Subject
@@ -24,5 +25,6 @@ class OnnxRuntime(SubjectRunner):
         return ("multiprof_benchmark.sessions.onnxruntime",)
 
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
+        own_precision.check(subject.report, options.precision, self.name)
         session: Session = import_module("multiprof_benchmark.sessions.onnxruntime").OrtSession(subject, options)
         return session

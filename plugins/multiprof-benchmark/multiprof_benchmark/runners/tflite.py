@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from multiprof_benchmark import own_precision
 from multiprof_benchmark.convert import convertible
 from multiprof_benchmark.runners.base import Session, SubjectRunner
 from multiprof_benchmark.runners.installed import installed, missing
@@ -30,6 +31,8 @@ class TFLite(SubjectRunner):
         return ("multiprof_benchmark.sessions.litert",)
 
     def prepare(self, subject: Subject, options: Options, route: str) -> Session:
+        if route == NATIVE:
+            own_precision.check(subject.report, options.precision, self.name)
         module = import_module("multiprof_benchmark.sessions.litert")
         session: Session = getattr(module, SESSIONS[route])(subject, options)
         return session
