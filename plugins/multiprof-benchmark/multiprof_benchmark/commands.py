@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import multiprof
 from multiprof import Command, UsageError
@@ -59,7 +64,21 @@ def run_bench(args: argparse.Namespace) -> int:
             **keywords,
         )
 
-    return show_report(args, measure, default="latency")
+    with _tidy_when_told_to_end():
+        return show_report(args, measure, default="latency")
+
+
+@contextmanager
+def _tidy_when_told_to_end() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: workers are stopped and temporary folders removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def add_runners_arguments(parser: argparse.ArgumentParser) -> None:

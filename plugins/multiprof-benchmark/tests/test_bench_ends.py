@@ -1,0 +1,51 @@
+"""A command that is told to end leaves nothing behind: no worker, no folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+NET = """
+import os
+import time
+import torch
+from pathlib import Path
+
+class Slow(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+
+    def forward(self, x):
+        if not torch.overrides._get_current_function_mode_stack():
+            Path("worker").write_text(str(os.getpid()))
+            time.sleep(60)
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_nothing_is_left(tmp_path, number, code):
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "multiprof", "bench", "net.py:Slow", "--input", "1x2"]
+    variables = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "worker").is_file() or not (tmp_path / "worker").read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        worker = int((tmp_path / "worker").read_text())
+        os.kill(worker, 0)  # it is there
+        process.send_signal(number)
+        assert process.wait(30) == code
+    finally:
+        process.kill()
+        process.wait()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    assert not list((tmp_path / "temporary").iterdir())
