@@ -90,6 +90,10 @@ def _defined_in_main(path: Path) -> str:
 
 
 def _keras(model: Any, folder: Path) -> Path:
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else [model]
+    home = next((type(layer).__name__ for layer in layers if type(layer).__module__ == "__main__"), "")
+    if home:
+        raise CannotTravelError(f"{home} is defined in the script that runs, where a worker cannot import it from")
     path = folder / "model.keras"
     model.save(path)
     return path

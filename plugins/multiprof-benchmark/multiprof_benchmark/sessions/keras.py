@@ -31,9 +31,12 @@ class KerasSession:
         if options.precision not in ("", "fp32", "float32"):
             raise ModelError("keras: a model runs in the precision of its layers' dtype policies: leave it out")
         self.model = loaded(subject, options)
-        values = list(arrays(subject.report).values())
-        self.inputs: Any = [self._tensor(value) for value in values]
-        if len(self.inputs) == 1:
+        tensors = {name: self._tensor(value) for name, value in arrays(subject.report).items()}
+        self.inputs: Any = list(tensors.values())
+        structure = getattr(self.model, "input", None) if isinstance(self.model, keras.Model) else None
+        if isinstance(structure, dict) and set(structure) == set(tensors):
+            self.inputs = {name: tensors[name] for name in structure}
+        elif len(self.inputs) == 1:
             self.inputs = self.inputs[0]
         self.call = self._compiled()
 
@@ -88,7 +91,8 @@ def loaded(subject: Subject, options: Options) -> Any:
         from multiprof.python_target import load_target
 
         return load_target(subject.model, lambda item: isinstance(item, keras.Model)).model
-    return keras.saving.load_model(subject.model, compile=False, safe_mode=not options.trust)
+    own = subject.form == "keras"  # written by this very call, into a folder that only this user can read
+    return keras.saving.load_model(subject.model, compile=False, safe_mode=not (own or options.trust))
 
 
 __all__ = ["KerasSession", "loaded"]
