@@ -114,8 +114,14 @@ def benchmark(
     failures: list[str] = []
     for size in settings.batches:
         say(f"analysing{'' if size is None else f' with batch {size}'}")
-        resized = given if size is None else _resized(model, given, size, reading | {"trust": trust})
-        report = multiprof.analyze(model, resized, trust=trust, **reading)
+        try:
+            resized = given if size is None else _resized(model, given, size, reading | {"trust": trust})
+            report = multiprof.analyze(model, resized, trust=trust, **reading)
+        except MultiprofError as error:
+            if len(settings.batches) == 1:
+                raise
+            failures.append(f"batch {size}: {error}")
+            continue
         first = first or _of_batch(report, size)
         with _carrying(model, resized, report, size) as subject:
             for job in _jobs(subject, settings, trust, failures):
@@ -124,8 +130,7 @@ def benchmark(
                     found += _measured(job, settings, folder)
                 except MultiprofError as error:
                     failures.append(f"{_name(job)}: {error}")
-    assert first is not None
-    if not found:
+    if first is None or not found:
         raise ModelError("; ".join(dict.fromkeys(failures)) or "nothing was measured")
     return replace(
         first,

@@ -22,6 +22,7 @@ from multiprof_benchmark.runners.base import Part
 from multiprof_benchmark.subject import RESULT, Job
 from multiprof_benchmark.timing import Timed, measure
 
+LONGEST = 500  # characters of what a framework says; some say pages
 SAMPLES = 1000  # of a layer, at most; enough for every percentile
 
 
@@ -49,7 +50,8 @@ def _said(error: Exception) -> str:
         return "it does not fit into memory"
     from multiprof.blame import describe
 
-    return describe(error)
+    said = describe(error)
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]} …"
 
 
 def make(job: Job) -> Iterator[dict[str, Any]]:

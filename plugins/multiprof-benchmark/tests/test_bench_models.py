@@ -14,7 +14,7 @@ from multiprof_benchmark.carry import CannotTravelError, call, carried
 from multiprof_benchmark.process import command
 from torch import nn
 
-from multiprof import Inputs, ModelError, TensorSpec, UsageError
+from multiprof import Inputs, InputsError, ModelError, TensorSpec, UsageError
 
 NETS = """
 import os
@@ -112,6 +112,15 @@ def test_a_batch_is_the_leading_dimension_that_inputs_share(nets):
     assert found.kwargs["more"] == {"a": TensorSpec((8, 4), "float32"), "b": TensorSpec((5, 3), "float32")}
     with pytest.raises(UsageError, match="batch 8: the model has no input whose leading dimension could be one"):
         _resized(None, Inputs(3), 8, {})
+
+
+def test_a_batch_that_the_model_cannot_have_leaves_the_others():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2)), nn.Flatten(0), nn.Unflatten(0, (1, 4)))
+    report = benchmark(model, (1, 4), batch=(2, 1), quick=True, layers=False)
+    assert [m.batch for m in report.measurements] == [1]
+    assert report.warnings[-1].startswith("not measured: batch 2: ")
+    with pytest.raises(InputsError, match="unflatten"):
+        benchmark(model, (1, 4), batch=2, quick=True)
 
 
 def test_a_class_of_the_running_script_stays(tmp_path, monkeypatch):
