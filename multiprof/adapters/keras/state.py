@@ -91,10 +91,12 @@ def built(model: Any, inputs: Inputs) -> Any:
         with unchanged(model), keras.saving.custom_object_scope(classes):
             duplicate = copy.deepcopy(model)
     except Exception as error:
-        raise ModelError(
-            f"{model.name!r} has no weights yet and cannot be copied to make them (it has no get_config that says "
-            "how it was made): build it first, or call it once"
-        ) from error
+        duplicate = _made_again(model)
+        if duplicate is None:
+            raise ModelError(
+                f"{model.name!r} has no weights yet and cannot be copied to make them (it has no get_config that says "
+                "how it was made): build it first, or call it once"
+            ) from error
     args = [_symbolic(value, f"input {i}") for i, value in enumerate(inputs.args)]
     kwargs = {name: _symbolic(value, name) for name, value in inputs.kwargs.items()}
     try:
@@ -104,6 +106,53 @@ def built(model: Any, inputs: Inputs) -> Any:
     if not duplicate.built:
         raise ModelError(f"{model.name!r} is not built: call it once first")
     return duplicate
+
+
+def _made_again(model: Any) -> Any:
+    """A model of the same class with the defaults of its arguments, where it was made so and is as it was made;
+    ``None`` where anything tells that it was not."""
+    try:
+        duplicate = type(model)()
+    except Exception:
+        return None
+    if len(_layers(model)) != len(_layers(duplicate)):
+        return None
+    pairs = list(zip(_layers(model), _layers(duplicate), strict=True))
+    if not all(_alike(one, other) for one, other in pairs):
+        return None
+    for one, other in pairs:
+        other.name = one.name
+    return duplicate
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two layers are of one class, and hold the same: a number of repetitions may stand in an attribute."""
+    mine, others = vars(one), vars(other)
+    if type(one) is not type(other) or mine.keys() != others.keys() or one.dtype_policy.name != other.dtype_policy.name:
+        return False
+    return all(key == "name" or _same(value, others[key], key.startswith("_")) for key, value in mine.items())
+
+
+def _same(one: Any, other: Any, private: bool) -> bool:
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (int, float, str)):
+        return bool(one == other)
+    if isinstance(one, keras.layers.Layer):
+        return True  # compared with its own attributes
+    if isinstance(one, (list, tuple)):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(_same(a, b, private) for a, b in pairs)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key], private) for key, value in one.items())
+    # Keras's own: trackers, initializers, wrapped methods; of anyone else's objects nothing can be said
+    return (
+        private
+        or str(type(one).__module__).startswith("keras.")
+        or str(getattr(one, "__module__", "")).startswith("keras.")
+    )
 
 
 def _said(error: Exception) -> str:

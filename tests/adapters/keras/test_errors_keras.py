@@ -44,8 +44,9 @@ def saved(model: Any, path: Path) -> Path:
 
 
 class Net(keras.Model):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int = 3, times: int = 1) -> None:
         super().__init__()
+        self.times = times
         self.inner = layers.Dense(width)
 
     def call(self, x: Any) -> Any:
@@ -68,19 +69,45 @@ def test_an_unbuilt_model_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
         "import keras\n"
         "def sequential():\n    return keras.Sequential([keras.layers.Dense(3)], name='net')\n"
         "class Own(keras.Model):\n"
-        "    def __init__(self, width):\n        super().__init__()\n        self.inner = keras.layers.Dense(width)\n"
+        "    def __init__(self, width=3):\n        super().__init__()\n        self.inner = keras.layers.Dense(width)\n"
         "    def call(self, x):\n        return self.inner(x)\n"
         "def own():\n    return Own(3)\n"
+        "class Around(keras.Model):\n"
+        "    def __init__(self, inner):\n        super().__init__()\n        self.inner = inner\n"
+        "    def call(self, x):\n        return self.inner(x)\n"
+        "def around():\n    return Around(keras.layers.Dense(3))\n"
     )
     assert told(cli, f"{script}:sequential").startswith("nothing says what goes into the Sequential 'net': give inputs")
-    assert told(cli, f"{script}:own", "--input", "2x4").startswith("'own' has no weights yet and cannot be copied to")
-    code, out, _ = cli("analyze", f"{script}:sequential", "--input", "2x4")
-    assert code == 0
-    assert f"MACs              {2 * 4 * 3}\n" in out
+    message = told(cli, f"{script}:around", "--input", "2x4")
+    assert message.startswith("'around' has no weights yet and cannot be copied to")
+    for name in ("sequential", "own"):
+        code, out, _ = cli("analyze", f"{script}:{name}", "--input", "2x4")
+        assert code == 0
+        assert f"MACs              {2 * 4 * 3}\n" in out
+
+
+def test_a_model_of_ones_own_without_weights_is_made_again() -> None:
+    model = Net(3)
+    report = multiprof.analyze(model, (2, 4))
+    assert (report.macs, report.params) == (2 * 4 * 3, 4 * 3 + 3)
+    assert [layer.scope for layer in report.graph.layers] == [model.inner.name]
+    assert not model.built
+    assert not model.inner.built
+    following = layers.Dense(3).name
+    assert int(following.rpartition("_")[2]) == 1 + int((model.inner.name + "_0").split("_")[1])
+
+
+def test_one_that_was_changed_since_it_was_made_cannot_be_made_again() -> None:
+    changed = Net(3)
+    changed.inner = layers.Dense(5)
+    for model in (changed, Net(5), Net(3, times=2)):
+        kind, message = refusal(model, (2, 4))
+        assert kind is ModelError
+        assert "cannot be copied" in message
 
 
 def test_a_subclass_that_is_not_built() -> None:
-    kind, message = refusal(Net(3), (2, 4))
+    kind, message = refusal(Net(7), (2, 4))
     assert kind is ModelError
     assert "no weights yet" in message
     assert message.endswith("build it first, or call it once")
