@@ -25,7 +25,7 @@ def test_network_is_written(route: str, network: str, outcome: Callable[[str, st
         return
     flat = importlib.import_module(WRITER).lower(report, least=0.0)
     if (route, network) in LOOPS:
-        assert {reason for reason, _ in flat.share.missing.values()} == {"a loop is not written"}
+        assert "a loop is not written" in {reason for reason, _ in flat.share.missing.values()}
         assert flat.share.of_macs < 0.01
         return
     assert flat.share.complete, str(flat.share)

@@ -46,9 +46,9 @@ class State:
         """How an operand comes out of the tensor that it names, which has the shape ``given``; ``None``: it is that.
 
         A Graph names the owner of such a part, not where in it the part lies. A larger operand is the owner broadcast,
-        one of as many elements the owner reshaped (or transposed, where its sizes say so). Smaller ones follow one
-        another where together they are the whole owner, as the thirds of an attention's input projection are; else each
-        begins at the front, as the positions for a short sentence do.
+        one of as many elements the owner reshaped; either is transposed first where the sizes say so. Smaller ones
+        follow one another where together they are the whole owner, as the thirds of an attention's input projection
+        are; else each begins at the front, as the positions for a short sentence do.
         """
         shape = tuple(d for d in spec.shape if d is not None)
         if given == shape or len(shape) < spec.rank:
@@ -59,6 +59,8 @@ class State:
                 return lambda t: t.t()
             return lambda t: t.reshape(shape)
         if size > whole:
+            if len(given) == 2 and shape[-2:] == given[::-1] != given:
+                return lambda t: t.t().expand(shape)
             if len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False)):
                 raise NotLoweredError(f"{spec.name} {given} as an operand {shape}")
             return lambda t: t.expand(shape)
