@@ -275,7 +275,8 @@ class Report:
         return self._group(lambda row: row.op)
 
     def by_family(self) -> dict[str, Total]:
-        return self._group(lambda row: row.family)
+        """By op family. A contraction in a loop that carries state is a step of a recurrent layer, and stands there."""
+        return self._group(lambda row: totals.family(self.graph, row))
 
     def by_scope(self, depth: int | None = None) -> dict[str, Total]:
         """By module path cut to ``depth`` parts (``None``: whole); ``""`` holds what is outside every module."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from multiprof.ir import PARAMETER, PREPARED, Parameter
+from multiprof.ir import LOOP, PARAMETER, PREPARED, Graph, Parameter
 from multiprof.layer_report import LayerReport, Total
+from multiprof.ops import CONTRACTION_FAMILIES
+from multiprof.structure import enclosing
 
 
 def first_use(rows: Iterable[LayerReport], parameters: Mapping[str, Parameter]) -> dict[str, list[Parameter]]:
@@ -31,6 +33,15 @@ def first_use(rows: Iterable[LayerReport], parameters: Mapping[str, Parameter]) 
     for name, layer in (preparing | using).items():
         first.setdefault(layer, []).append(parameters[name])
     return first
+
+
+def family(graph: Graph, row: LayerReport) -> str:
+    """The family of a layer's op, or ``recurrent`` for a contraction in a loop that carries state from trip to trip."""
+    found = row.family
+    if row.layer.region is None or found not in CONTRACTION_FAMILIES:
+        return found
+    loops = (region for region in enclosing(graph, row.layer.region) if region.kind == LOOP)
+    return "recurrent" if any(region.stateful for region in loops) else found
 
 
 def group(
@@ -70,4 +81,4 @@ def dtype(row: LayerReport) -> str:
     return next((spec.dtype for spec in row.layer.outputs.values()), "")
 
 
-__all__ = ["dtype", "first_use", "group", "modules"]
+__all__ = ["dtype", "family", "first_use", "group", "modules"]

@@ -6,7 +6,7 @@ from multiprof.cost import Cost, Counts
 from multiprof.ir import BUFFER, Graph, TensorSpec
 from multiprof.layer_report import LayerReport, Total
 from multiprof.testing.graphs import GraphBuilder
-from multiprof.totals import dtype, first_use, group, modules
+from multiprof.totals import dtype, family, first_use, group, modules
 
 
 def rows(graph: Graph, **states: str) -> list[LayerReport]:
@@ -80,3 +80,17 @@ def test_types_of_dot_products_or_of_outputs() -> None:
     assert dtype(row) == "bool"
     row.layer.outputs = {}
     assert dtype(row) == ""
+
+
+def test_contractions_in_a_loop_that_carries_state_are_recurrent() -> None:
+    net = GraphBuilder()
+    x = net.input((1, 2))
+    carries = net.region("carries", "loop", trips=3, stateful=True)
+    inside = net.region("inside", "branch", parent=carries)
+    plain = net.region("plain", "loop", trips=3)
+    for name, region in (("a", None), ("b", carries), ("c", inside), ("d", plain)):
+        net.layer("linear", {"x": x, "weight": net.parameter(f"w{name}", (2, 2))}, name=name, region=region)
+    net.layer("relu", {"x": x}, name="e", region=carries)
+    graph = net.graph()
+    found = {row.name: family(graph, row) for row in rows(graph)}
+    assert found == {"a": "linear", "b": "recurrent", "c": "recurrent", "d": "linear", "e": "activation"}
