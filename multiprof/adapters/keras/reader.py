@@ -8,14 +8,15 @@ from typing import Any
 
 import keras
 
-from multiprof.adapters._common.binding import Bound, Declared, bind
+from multiprof.adapters._common.binding import Declared
 from multiprof.adapters.keras.backends import prepared
 from multiprof.adapters.keras.calls import Calls, recording
 from multiprof.adapters.keras.compat import inputs_of
+from multiprof.adapters.keras.entry import described, matched
 from multiprof.adapters.keras.files import load
 from multiprof.adapters.keras.rewrite import rewritten, variables_of
 from multiprof.adapters.keras.state import built, settings_unchanged, unchanged
-from multiprof.errors import InputsError, MultiprofError
+from multiprof.errors import MultiprofError
 from multiprof.extensions import Trace
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
@@ -38,16 +39,7 @@ def read(
     if from_file:
         model = load(model, options.trust)
     declared = _declared(model)
-    if declared is None and inputs is None:
-        raise InputsError(
-            f"nothing says what goes into the {type(model).__name__} {model.name!r}: "
-            "give inputs, e.g. (1, 224, 224, 3) or --input 1x224x224x3"
-        )
-    bound: Bound | None = None
-    if declared is not None and (inputs is None or _plain(inputs)):
-        bound = bind(declared, inputs, options.dims, what=f"the model {model.name!r}")
-        inputs = Inputs(*(bound.inputs[item.name] for item in declared))
-    assert inputs is not None  # given, or bound just now
+    bound, inputs = matched(model, declared, inputs, options.dims)
     model = built(model, inputs)
     training = {"training": False} if model._call_has_training_arg else {}
 
@@ -67,13 +59,7 @@ def read(
             if not functions:
                 raise type(error)(_by_paths(str(error), calls)) from error.__cause__
     graph = rewritten(graph, variables, calls, [item.name for item in declared or ()] if bound else [])
-    graph.name = model.name
-    graph.metadata["framework_version"] = f"{keras.__version__} on {backend} {graph.metadata['framework_version']}"
-    graph.metadata["modules"] = calls.classes
-    if bound is not None and bound.dims:
-        graph.metadata["dims"] = bound.dims
-        if "batch" in bound.sizes:
-            graph.metadata["batch"] = bound.sizes["batch"]
+    described(graph, model, f"{keras.__version__} on {backend}", calls.classes, bound)
     if from_file and options.trust:
         graph.metadata["trust"] = True
     return graph
@@ -97,11 +83,6 @@ def _declared(model: Any) -> list[Declared] | None:
         shape = tuple("batch" if d is None and axis == 0 else d for axis, d in enumerate(tensor.shape))
         found.append(Declared(name, shape, str(keras.backend.standardize_dtype(tensor.dtype))))
     return found
-
-
-def _plain(inputs: Inputs) -> bool:
-    """Whether every input is one tensor, so that they can be matched to declared ones."""
-    return not any(isinstance(value, (list, tuple, dict)) for value in (*inputs.args, *inputs.kwargs.values()))
 
 
 def _packed(model: Any, tensors: tuple[Any, ...]) -> Any:

@@ -8,13 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from multiprof.adapters._common.binding import Bound, Declared, bind
+from multiprof.adapters._common.binding import Declared
+from multiprof.adapters.keras.entry import described, matched
 from multiprof.adapters.keras.keras2.api import home, version
 from multiprof.adapters.keras.keras2.calls import recording
 from multiprof.adapters.keras.keras2.files import load
 from multiprof.adapters.keras.keras2.state import built, settings_unchanged, unchanged, variables_of
 from multiprof.adapters.keras.rewrite import Variable, rewritten
-from multiprof.errors import InputsError
 from multiprof.extensions import Trace
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
@@ -33,16 +33,7 @@ def read(model: Any, inputs: Inputs | None, *, trace: Trace, options: ReadOption
     """Read a model or layer of Keras 2; raises `InputsError` where sizes are missing."""
     keras = home(model)
     declared = _declared(model)
-    if declared is None and inputs is None:
-        raise InputsError(
-            f"nothing says what goes into the {type(model).__name__} {model.name!r}: "
-            "give inputs, e.g. (1, 224, 224, 3) or --input 1x224x224x3"
-        )
-    bound: Bound | None = None
-    if declared is not None and (inputs is None or _plain(inputs)):
-        bound = bind(declared, inputs, options.dims, what=f"the model {model.name!r}")
-        inputs = Inputs(*(bound.inputs[item.name] for item in declared))
-    assert inputs is not None  # given, or bound just now
+    bound, inputs = matched(model, declared, inputs, options.dims)
     with settings_unchanged(keras):
         model = built(model, inputs)
 
@@ -53,13 +44,7 @@ def read(model: Any, inputs: Inputs | None, *, trace: Trace, options: ReadOption
         with recording(model) as calls, unchanged(model):
             graph = trace("tensorflow", _with_variables(call, variables, model.name), inputs)
     graph = rewritten(graph, variables, calls, [item.name for item in declared or ()] if bound else [])
-    graph.name = model.name
-    graph.metadata["framework_version"] = f"{version(keras)} on tensorflow {graph.metadata['framework_version']}"
-    graph.metadata["modules"] = calls.classes
-    if bound is not None and bound.dims:
-        graph.metadata["dims"] = bound.dims
-        if "batch" in bound.sizes:
-            graph.metadata["batch"] = bound.sizes["batch"]
+    described(graph, model, f"{version(keras)} on tensorflow", calls.classes, bound)
     return graph
 
 
@@ -73,11 +58,6 @@ def _declared(model: Any) -> list[Declared] | None:
         shape = tuple("batch" if d is None and axis == 0 else d for axis, d in enumerate(tensor.shape.as_list()))
         found.append(Declared(tensor.name.partition(":")[0], shape, tensor.dtype.name))
     return found
-
-
-def _plain(inputs: Inputs) -> bool:
-    """Whether every input is one tensor, so that they can be matched to declared ones."""
-    return not any(isinstance(value, (list, tuple, dict)) for value in (*inputs.args, *inputs.kwargs.values()))
 
 
 def _packed(model: Any, tensors: tuple[Any, ...]) -> Any:
