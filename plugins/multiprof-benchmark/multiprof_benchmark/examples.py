@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from multiprof import InputsError, Report, TensorSpec
-from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draws
+from multiprof_benchmark.lower.arrays import drawn
+from multiprof_benchmark.lower.values import Draws
 
 
 def arrays(report: Report, seed: int = 0) -> dict[str, Any]:
@@ -21,16 +22,7 @@ def _array(spec: TensorSpec, draws: Draws, source: np.random.Generator) -> Any:
     if None in spec.shape:
         raise InputsError(f"the input {spec.name} has the shape {spec.shape}: give it whole, with --input or --dim")
     shape = tuple(d for d in spec.shape if d is not None)
-    how = draws.of(spec, weight=False)
-    if how.kind == CONSTANT:
-        made: Any = np.full(shape, how.a)
-    elif how.kind == INTEGERS:
-        made = source.integers(int(how.a), max(int(how.b), int(how.a) + 1), shape)
-    elif how.kind == NORMAL:
-        made = source.normal(how.a, how.b, shape)
-    else:
-        made = source.uniform(how.a, how.b, shape)
-    return np.asarray(made).astype(_dtype(spec))
+    return drawn(draws.of(spec, weight=False), shape, source).astype(_dtype(spec))
 
 
 def _dtype(spec: TensorSpec) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from multiprof_benchmark.lower.torch.table import Context, NotLoweredError, kernel_of
+from multiprof_benchmark.lower.reading import NotLoweredError
+from multiprof_benchmark.lower.torch.table import Context, kernel_of
 
 from multiprof import Layer, TensorSpec
 

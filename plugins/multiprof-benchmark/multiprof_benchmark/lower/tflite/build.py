@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 
 from multiprof import Layer, Report, TensorSpec
+from multiprof_benchmark.lower.arrays import drawn
 from multiprof_benchmark.lower.layouts import UnknownLayoutError
 from multiprof_benchmark.lower.plan import Loop, Plan, plan_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.share import LEAST, Share, share_of
 from multiprof_benchmark.lower.tflite import precision as kinds
 from multiprof_benchmark.lower.tflite.fuse import fused
 from multiprof_benchmark.lower.tflite.half import halved
 from multiprof_benchmark.lower.tflite.quantize import Quantizer
 from multiprof_benchmark.lower.tflite.rewrite import Named
-from multiprof_benchmark.lower.tflite.table import RULES, NotLoweredError, shape_of
+from multiprof_benchmark.lower.tflite.table import RULES
 from multiprof_benchmark.lower.tflite.values import Perm, Value, permuted, straight
 from multiprof_benchmark.lower.tflite.writer import TYPES, Writer
-from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, STEP, Draw, Draws
+from multiprof_benchmark.lower.values import STEP, Draw, Draws
 
 NONE = 0  # no fused activation
 
@@ -218,16 +220,7 @@ class Builder:
         return spec.name in self.graph.parameters or spec.name in self.arrays
 
     def draw(self, spec: TensorSpec, how: Draw) -> Any:
-        shape = shape_of(spec)
-        if how.kind == CONSTANT:
-            made: Any = np.full(shape, how.a)
-        elif how.kind == INTEGERS:
-            made = self.source.integers(int(how.a), max(int(how.b), int(how.a) + 1), shape)
-        elif how.kind == NORMAL:
-            made = self.source.normal(how.a, how.b, shape)
-        else:
-            made = self.source.uniform(how.a, how.b, shape)
-        return np.asarray(made).astype(kind_of(spec))
+        return drawn(how, shape_of(spec), self.source).astype(kind_of(spec))
 
     def constant(self, array: Any, name: str = "constant") -> Value:
         array = np.asarray(array)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.layouts import image_axes
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.values import Perm, Value
 
 if TYPE_CHECKING:
@@ -59,17 +59,6 @@ class Images:
         return (fill, *numbers) if self.rank == 1 else tuple(numbers)
 
 
-def ints(value: Any, rank: int) -> tuple[int, ...]:
-    return (1,) * rank if value is None else tuple(int(n) for n in value)
-
-
-def pairs_of(layer: Layer, rank: int) -> Pairs:
-    pairs = layer.attrs.get("padding") or ((0, 0),) * rank
-    if any(pair is None or None in pair for pair in pairs):
-        raise NotLoweredError("its padding is not known")
-    return tuple((int(lo), int(hi)) for lo, hi in pairs)
-
-
 def same_pairs(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Pairs:
     """The padding that SAME stands for: as much as makes ⌈size/stride⌉ windows, the odd element behind."""
     found = []
@@ -114,4 +103,4 @@ def image_shape(spec: TensorSpec, images: Images) -> tuple[int, ...]:
     return (stored[0], 1, *stored[1:]) if images.rank == 1 else stored
 
 
-__all__ = ["SAME", "VALID", "Images", "image_shape", "ints", "padded", "padding", "pairs_of", "same_pairs"]
+__all__ = ["SAME", "VALID", "Images", "image_shape", "padded", "padding", "same_pairs"]

@@ -10,20 +10,13 @@ import torch
 
 from multiprof import Layer, Report, TensorSpec
 from multiprof_benchmark.lower.plan import Loop, Plan, plan_of
+from multiprof_benchmark.lower.reading import NotLoweredError
 from multiprof_benchmark.lower.share import LEAST, share_of
 from multiprof_benchmark.lower.torch import rules
 from multiprof_benchmark.lower.torch.emulate import emulated, is_emulated
 from multiprof_benchmark.lower.torch.program import Program, Repeat, Step, differences
 from multiprof_benchmark.lower.torch.state import State
-from multiprof_benchmark.lower.torch.table import (
-    VALUE_DEPENDENT,
-    Context,
-    Kernel,
-    NotLoweredError,
-    Prepare,
-    Tensor,
-    kernel_of,
-)
+from multiprof_benchmark.lower.torch.table import VALUE_DEPENDENT, Context, Kernel, Prepare, Tensor, kernel_of
 from multiprof_benchmark.lower.values import CONSTANT, Draw, Draws
 
 assert rules.__all__  # importing the rules fills the table

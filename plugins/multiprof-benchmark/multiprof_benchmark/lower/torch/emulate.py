@@ -12,17 +12,9 @@ from dataclasses import replace
 import torch
 
 from multiprof import Layer, TensorSpec
+from multiprof_benchmark.lower.reading import NotLoweredError
 from multiprof_benchmark.lower.torch.rules.quantization import grid, limits
-from multiprof_benchmark.lower.torch.table import (
-    DTYPES,
-    WIDENED,
-    Context,
-    Kernel,
-    NotLoweredError,
-    Prepare,
-    Tensor,
-    kernel_of,
-)
+from multiprof_benchmark.lower.torch.table import DTYPES, WIDENED, Context, Kernel, Prepare, Tensor, kernel_of
 
 NOTE = "computed in float32: torch has no kernel on these integers"
 _DOTS = frozenset(("conv", "conv_transpose", "linear", "matmul", "einsum", "attention", "lstm", "gru", "rnn"))

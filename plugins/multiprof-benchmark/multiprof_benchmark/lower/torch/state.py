@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from multiprof import InputsError, Parameter, TensorSpec
-from multiprof_benchmark.lower.torch.table import WIDENED, Context, NotLoweredError, Prepare, Tensor
+from multiprof_benchmark.lower.reading import NotLoweredError
+from multiprof_benchmark.lower.torch.table import WIDENED, Context, Prepare, Tensor
 from multiprof_benchmark.lower.values import CONSTANT, INTEGERS, NORMAL, Draw, Draws
 
 

@@ -9,6 +9,7 @@ import torch
 
 from multiprof import Layer, TensorSpec
 from multiprof_benchmark.lower.layouts import UnknownLayoutError
+from multiprof_benchmark.lower.reading import NotLoweredError
 
 Tensor = torch.Tensor
 Result = Tensor | tuple[Tensor, ...]
@@ -29,10 +30,6 @@ WIDENED: Mapping[str, torch.dtype] = {
     "int2": torch.int8, "int4": torch.int8, "uint2": torch.uint8, "uint4": torch.uint8,
 }  # fmt: skip
 _FLOATS = frozenset(("float16", "bfloat16", "float32", "float64"))
-
-
-class NotLoweredError(Exception):
-    """The layer cannot be lowered; the message says why."""
 
 
 @dataclass(slots=True)
@@ -86,13 +83,6 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
         return function
 
     return enter
-
-
-def shape(spec: TensorSpec) -> tuple[int, ...]:
-    """The shape of a tensor; `NotLoweredError` where a dimension is not known."""
-    if None in spec.shape:
-        raise NotLoweredError(f"the shape {spec.shape} is not known")
-    return tuple(d for d in spec.shape if d is not None)
 
 
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...] | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic, broadcast
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value, straight
 
 if TYPE_CHECKING:

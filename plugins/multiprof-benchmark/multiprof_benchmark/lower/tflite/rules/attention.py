@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.rules.activation import simple
 from multiprof_benchmark.lower.tflite.rules.contraction import batched
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic, broadcast
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value, straight
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import numpy as np
 
 from multiprof import Layer
 from multiprof_benchmark.lower.layouts import conv_transpose_weight, conv_weight
-from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, ints, padded, padding, pairs_of
+from multiprof_benchmark.lower.reading import NotLoweredError, ints, pairs_of
+from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, padded, padding
 from multiprof_benchmark.lower.tflite.images import same_pairs as same
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def conv(b: Builder, layer: Layer) -> None:
     x = images.read(b, layer.x)
     kernel = images.flat(a["kernel_size"])
     stride, dilation = images.flat(stride), images.flat(dilation)
-    pairs = pairs_of(layer, rank) if rank > 1 else ((0, 0), *pairs_of(layer, rank))
+    pairs = pairs_of(layer) if rank > 1 else ((0, 0), *pairs_of(layer))
     x, how = padding(b, x, pairs, x.shape[1:-1], kernel, stride, dilation, name=b.name(layer))
     y = b.temporary(image_shape(layer.y, images), x.dtype, _named(b, layer, images))
     if rank == 3:
@@ -110,7 +111,7 @@ def conv_transpose(b: Builder, layer: Layer) -> None:
     weight = weight.reshape(*weight.shape[:2], *kernel)
     x = images.read(b, layer.x)
     shape = image_shape(layer.y, images)
-    before = tuple(lo for lo, _ in pairs_of(layer, rank))
+    before = tuple(lo for lo, _ in pairs_of(layer))
     before = (0, *before) if rank == 1 else before
     full = tuple((n - 1) * s + k for n, s, k in zip(x.shape[1:3], stride, kernel, strict=True))
     made = shape[1:3]

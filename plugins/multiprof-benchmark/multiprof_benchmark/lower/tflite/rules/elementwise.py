@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multiprof import Layer, TensorSpec
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Perm, Value, permuted, straight
 
 if TYPE_CHECKING:

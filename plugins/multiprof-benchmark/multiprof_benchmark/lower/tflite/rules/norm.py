@@ -9,9 +9,10 @@ import numpy as np
 
 from multiprof import Layer
 from multiprof_benchmark.lower.layouts import channel_axis
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.rules.conv import affine
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic, broadcast
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value, straight
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multiprof import Layer
-from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, ints, padded, pairs_of, same_pairs
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, ints, pairs_of, shape_of
+from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, padded, same_pairs
+from multiprof_benchmark.lower.tflite.table import rule
 
 if TYPE_CHECKING:
     from multiprof_benchmark.lower.tflite.build import Builder
@@ -38,7 +39,7 @@ def pool(b: Builder, layer: Layer) -> None:
     x = images.read(b, layer.x)
     sizes = x.shape[1:3]
     shape = image_shape(layer.y, images)
-    before = tuple(lo for lo, _ in (pairs_of(layer, rank) if rank > 1 else ((0, 0), *pairs_of(layer, rank))))
+    before = tuple(lo for lo, _ in (pairs_of(layer) if rank > 1 else ((0, 0), *pairs_of(layer))))
     reach = tuple((m - 1) * s + k for m, s, k in zip(shape[1:3], stride, kernel, strict=True))
     pairs = tuple((lo, max(r - n - lo, 0)) for lo, r, n in zip(before, reach, sizes, strict=True))
     include = bool(a.get("count_include_pad"))
@@ -73,7 +74,7 @@ def volume(b: Builder, layer: Layer) -> None:
     shape = image_shape(layer.y, images)
     x = images.read(b, layer.x)
     reach = tuple((m - 1) * s + k for m, s, k in zip(shape[1:4], stride, kernel, strict=True))
-    if any(lo or hi for lo, hi in pairs_of(layer, 3)) or any(r > n for r, n in zip(reach, x.shape[1:4], strict=True)):
+    if any(lo or hi for lo, hi in pairs_of(layer)) or any(r > n for r, n in zip(reach, x.shape[1:4], strict=True)):
         raise NotLoweredError("pooling in three dimensions with padding")
     if any(d != 1 for d in ints(a.get("dilation"), 3)) or a.get("divisor") is not None:
         raise NotLoweredError("pooling in three dimensions, dilated or with a divisor of its own")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.rules.activation import simple
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic
 from multiprof_benchmark.lower.tflite.rules.shape import reversed_along
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value
 from multiprof_benchmark.lower.tflite.writer import ABSENT
 

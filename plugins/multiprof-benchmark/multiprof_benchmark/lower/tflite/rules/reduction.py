@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.rules.elementwise import arithmetic
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value, straight
 
 if TYPE_CHECKING:

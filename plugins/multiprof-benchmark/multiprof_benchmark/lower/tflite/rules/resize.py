@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError
 from multiprof_benchmark.lower.tflite.images import Images, image_shape
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule
+from multiprof_benchmark.lower.tflite.table import rule
 
 if TYPE_CHECKING:
     from multiprof_benchmark.lower.tflite.build import Builder

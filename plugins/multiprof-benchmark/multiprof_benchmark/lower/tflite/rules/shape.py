@@ -10,9 +10,10 @@ import numpy as np
 
 from multiprof import Layer
 from multiprof_benchmark.lower.parts import cut_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.images import padded
 from multiprof_benchmark.lower.tflite.rules.elementwise import broadcast, common
-from multiprof_benchmark.lower.tflite.table import NotLoweredError, rule, shape_of
+from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value, permuted, straight
 
 if TYPE_CHECKING:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
 from multiprof_benchmark.lower.layouts import image_axes
-from multiprof_benchmark.lower.torch.table import NotLoweredError, Tensor
+from multiprof_benchmark.lower.reading import NotLoweredError
+from multiprof_benchmark.lower.torch.table import Tensor
 
 View = Callable[[Tensor], Tensor]
 MEMORY = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -66,20 +66,6 @@ class Images:
             return w.contiguous(memory_format=memory) if memory is not None else w.contiguous()
 
         return lay
-
-
-def pairs_of(layer: Layer) -> tuple[tuple[int, int], ...]:
-    """The padding as pairs; `NotLoweredError` where it is not known."""
-    a = layer.attrs
-    pairs = a.get("padding", ((0, 0),) * len(a["kernel_size"]))
-    if pairs is None or any(p is None or None in p for p in pairs):
-        raise NotLoweredError("its padding is not known")
-    return tuple((int(lo), int(hi)) for lo, hi in pairs)
-
-
-def ints(value: Any, rank: int) -> tuple[int, ...]:
-    """An attribute with one integer for each spatial dimension; 1 for each where it is left out."""
-    return (1,) * rank if value is None else tuple(int(n) for n in value)
 
 
 def padder(pairs: Sequence[tuple[int, int]], value: float = 0.0) -> View:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import shape_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, broadcast, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 _PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu, "relu6": F.relu6, "selu": F.selu, "silu": F.silu, "mish": F.mish, "sigmoid": torch.sigmoid,

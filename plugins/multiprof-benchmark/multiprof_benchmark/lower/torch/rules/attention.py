@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, broadcast, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, broadcast, rule
 
 
 def _order(shape: tuple[int, ...], batch: int, heads: int, length: int, width: int) -> str:

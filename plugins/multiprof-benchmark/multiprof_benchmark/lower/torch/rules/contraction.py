@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.torch.rules.conv import _rescale_first
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, broadcast, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, broadcast, rule
 
 
 @rule("linear")

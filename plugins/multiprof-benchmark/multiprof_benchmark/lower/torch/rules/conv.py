@@ -10,9 +10,9 @@ import torch.nn.functional as F
 
 from multiprof import Layer
 from multiprof_benchmark.lower.layouts import conv_transpose_weight, conv_weight
-from multiprof_benchmark.lower.torch.rules._images import Images, ints, padder, pairs_of
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, ints, pairs_of, shape_of
+from multiprof_benchmark.lower.torch.rules._images import Images, padder
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 _CONV: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _DECONV: dict[int, Callable[..., Tensor]] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import shape_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 
 @rule("embedding")

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
+from multiprof_benchmark.lower.reading import NotLoweredError
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 
 @rule("torch.*")

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Prepare, Tensor, rule
 
 _REDUCE = {"sum": "sum", "prod": "prod", "mean": "mean", "amax": "amax", "amin": "amin"}
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 _MATRIX: dict[str, Callable[[Tensor], Tensor]] = {
     "det": lambda x: torch.linalg.det(x),

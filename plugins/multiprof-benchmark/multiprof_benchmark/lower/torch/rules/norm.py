@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from multiprof import Layer
 from multiprof_benchmark.lower.layouts import channel_axis
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Prepare, Tensor, rule
 
 
 def _eps(layer: Layer) -> float:

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.rules._images import Images, ints, padder, pairs_of
-from multiprof_benchmark.lower.torch.table import DTYPES, Context, Kernel, NotLoweredError, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, ints, pairs_of, shape_of
+from multiprof_benchmark.lower.torch.rules._images import Images, padder
+from multiprof_benchmark.lower.torch.table import DTYPES, Context, Kernel, Tensor, rule
 
 _MAX: dict[int, Callable[..., Any]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVG: dict[int, Callable[..., Any]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

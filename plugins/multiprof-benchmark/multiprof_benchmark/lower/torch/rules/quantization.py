@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from multiprof import Layer, TensorSpec
+from multiprof_benchmark.lower.reading import shape_of
 from multiprof_benchmark.lower.torch.table import DTYPES, WIDENED, Context, Kernel, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
 from multiprof_benchmark.lower.values import STEP
 
 _RANGES = {"int2": (-2, 1), "uint2": (0, 3), "int4": (-8, 7), "uint4": (0, 15)}

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Prepare, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Prepare, Tensor, rule
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 # Where torch's gates (LSTM i, f, g, o; GRU r, z, n) stand in the weights of frameworks that have another order: ONNX

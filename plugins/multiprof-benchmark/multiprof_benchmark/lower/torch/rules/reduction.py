@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import shape_of
 from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
 
 
 def axes_of(layer: Layer) -> tuple[int, ...]:

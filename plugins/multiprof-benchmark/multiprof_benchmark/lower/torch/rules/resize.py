@@ -8,9 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 
 from multiprof import Layer
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.torch.rules._images import Images
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 _SMOOTH = {1: "linear", 2: "bilinear", 3: "trilinear"}
 _NAMES = {"linear", "bilinear", "trilinear"}

@@ -11,8 +11,8 @@ import torch
 
 from multiprof import Layer
 from multiprof_benchmark.lower.parts import Cut, cut_of, diagonal_of
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 _HEADS = re.compile(r"part (\d+) of (\d+) of each head")
 View = Callable[[Tensor], Tensor]

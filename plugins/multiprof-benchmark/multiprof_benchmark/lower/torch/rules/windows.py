@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from multiprof import Layer
-from multiprof_benchmark.lower.torch.rules._images import ints, padder, pairs_of
-from multiprof_benchmark.lower.torch.table import Context, Kernel, NotLoweredError, Tensor, rule
-from multiprof_benchmark.lower.torch.table import shape as shape_of
+from multiprof_benchmark.lower.reading import NotLoweredError, ints, pairs_of, shape_of
+from multiprof_benchmark.lower.torch.rules._images import padder
+from multiprof_benchmark.lower.torch.table import Context, Kernel, Tensor, rule
 
 
 @rule("pad")
