@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -82,5 +83,32 @@ def cli(site: Site, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[i
         code = main(arguments)
         shown = capsys.readouterr()
         return code, shown.out, shown.err
+
+    return call
+
+
+@pytest.fixture
+def told(cli: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+    """``multiprof analyze ARGUMENTS`` that fails with exit code 2: the one line it says."""
+
+    def call(*arguments: str) -> str:
+        code, out, err = cli("analyze", *arguments)
+        assert (code, out) == (2, "")
+        (line,) = err.splitlines()
+        assert line.startswith("multiprof: error: ")
+        return line.removeprefix("multiprof: error: ")
+
+    return call
+
+
+@pytest.fixture
+def refusal() -> Callable[..., tuple[type, str]]:
+    """``multiprof.analyze(…)`` that fails: the class of the error, and its one line."""
+
+    def call(model: Any, inputs: Any = None, **options: Any) -> tuple[type, str]:
+        with pytest.raises(multiprof.MultiprofError) as caught:
+            multiprof.analyze(model, inputs, **options)
+        assert "\n" not in str(caught.value)
+        return caught.type, str(caught.value)
 
     return call

@@ -14,36 +14,22 @@ from multiprof.adapters.mxnet.compat import import_mxnet
 
 mx = import_mxnet()
 Cli = Callable[..., tuple[int, str, str]]
+Refusal = Callable[..., tuple[type, str]]
+Told = Callable[..., str]
 IMPORT = "from multiprof.adapters.mxnet.compat import import_mxnet\nmx = import_mxnet()\n"
-
-
-def refusal(model: Any, inputs: Any = None, **options: Any) -> tuple[type, str]:
-    with pytest.raises(multiprof.MultiprofError) as caught:
-        multiprof.analyze(model, inputs, **options)
-    assert "\n" not in str(caught.value)
-    return caught.type, str(caught.value)
-
-
-def told(cli: Cli, *arguments: str) -> str:
-    """The one line of a command that fails."""
-    code, out, err = cli("analyze", *arguments)
-    assert (code, out) == (2, "")
-    (line,) = err.splitlines()
-    assert line.startswith("multiprof: error: ")
-    return line.removeprefix("multiprof: error: ")
 
 
 def symbol() -> Any:
     return mx.sym.FullyConnected(mx.sym.var("data"), num_hidden=3, name="fc")
 
 
-def test_a_symbol_without_the_shapes_of_its_inputs(cli: Cli, tmp_path: Path) -> None:
+def test_a_symbol_without_the_shapes_of_its_inputs(cli: Cli, refusal: Refusal, told: Told, tmp_path: Path) -> None:
     path = str(tmp_path / "net-symbol.json")
     symbol().save(path)
     asked = "a symbol carries no shapes of its inputs; give that of 'data', as in --input data:1x3x224x224"
     for model, where in ((symbol(), "fc"), (mx.mod.Module(symbol(), label_names=None), "fc"), (path, path)):
         assert refusal(model) == (InputsError, f"{where}: {asked}")
-    assert told(cli, path) == f"{path}: {asked}"
+    assert told(path) == f"{path}: {asked}"
     assert refusal(path, TensorSpec((None, 4), "float32")) == (
         InputsError,
         "the input 'data' is given with an unknown size on axis 0",
@@ -54,13 +40,13 @@ def test_a_symbol_without_the_shapes_of_its_inputs(cli: Cli, tmp_path: Path) -> 
     assert f"MACs              {2 * 4 * 3}\n" in out
 
 
-def test_a_block_without_inputs(cli: Cli, tmp_path: Path) -> None:
+def test_a_block_without_inputs(cli: Cli, refusal: Refusal, told: Told, tmp_path: Path) -> None:
     kind, message = refusal(mx.gluon.nn.Dense(3))
     assert kind is InputsError
     assert message.endswith("needs inputs: a block does not say what goes in; give a shape such as 1x3x224x224")
     script = tmp_path / "net_of_mxnet.py"
     script.write_text(f"{IMPORT}def net():\n    return mx.gluon.nn.Dense(3, prefix='net_')\n")
-    assert told(cli, f"{script}:net").startswith("net needs inputs: a block does not say what goes in; give a shape")
+    assert told(f"{script}:net").startswith("net needs inputs: a block does not say what goes in; give a shape")
     code, out, _ = cli("analyze", f"{script}:net", "--input", "2x4")
     assert code == 0
     assert f"MACs              {2 * 4 * 3}\n" in out
@@ -80,13 +66,13 @@ def test_a_block_whose_weights_are_not_made_is_read_all_the_same(initialized: bo
         block[0].weight.data()
 
 
-def test_shapes_that_do_not_fit() -> None:
+def test_shapes_that_do_not_fit(refusal: Refusal) -> None:
     kind, message = refusal(mx.gluon.nn.Dense(3, in_units=5, prefix="fc_"), (2, 4))
     assert kind is ModelError
     assert message == "fc: node fc_fwd (FullyConnected): input 1 'fc_weight' has the shape 3×5; 3×4 is needed"
 
 
-def test_a_block_that_needs_values() -> None:
+def test_a_block_that_needs_values(refusal: Refusal) -> None:
     class Values(mx.gluon.Block):
         def forward(self, x: Any) -> Any:
             return mx.nd.relu(x).asnumpy()

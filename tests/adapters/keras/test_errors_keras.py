@@ -18,22 +18,8 @@ import multiprof
 from multiprof import InputsError, ModelError
 
 Cli = Callable[..., tuple[int, str, str]]
-
-
-def refusal(model: Any, inputs: Any = None, **options: Any) -> tuple[type, str]:
-    with pytest.raises(multiprof.MultiprofError) as caught:
-        multiprof.analyze(model, inputs, **options)
-    assert "\n" not in str(caught.value)
-    return caught.type, str(caught.value)
-
-
-def told(cli: Cli, *arguments: str) -> str:
-    """The one line of a command that fails."""
-    code, out, err = cli("analyze", *arguments)
-    assert (code, out) == (2, "")
-    (line,) = err.splitlines()
-    assert line.startswith("multiprof: error: ")
-    return line.removeprefix("multiprof: error: ")
+Refusal = Callable[..., tuple[type, str]]
+Told = Callable[..., str]
 
 
 def saved(model: Any, path: Path) -> Path:
@@ -54,7 +40,7 @@ class Net(keras.Model):
 
 
 @pytest.mark.parametrize("model", [keras.Sequential([layers.Dense(3)], name="net"), Net(3), layers.Dense(3)])
-def test_nothing_says_what_goes_in(model: Any) -> None:
+def test_nothing_says_what_goes_in(model: Any, refusal: Refusal) -> None:
     kind, message = refusal(model)
     assert kind is InputsError
     assert message == (
@@ -63,7 +49,7 @@ def test_nothing_says_what_goes_in(model: Any) -> None:
     )
 
 
-def test_an_unbuilt_model_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
+def test_an_unbuilt_model_on_the_command_line(cli: Cli, told: Told, tmp_path: Path) -> None:
     script = tmp_path / "net_of_keras.py"
     script.write_text(
         "import keras\n"
@@ -77,8 +63,8 @@ def test_an_unbuilt_model_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
         "    def call(self, x):\n        return self.inner(x)\n"
         "def around():\n    return Around(keras.layers.Dense(3))\n"
     )
-    assert told(cli, f"{script}:sequential").startswith("nothing says what goes into the Sequential 'net': give inputs")
-    message = told(cli, f"{script}:around", "--input", "2x4")
+    assert told(f"{script}:sequential").startswith("nothing says what goes into the Sequential 'net': give inputs")
+    message = told(f"{script}:around", "--input", "2x4")
     assert message.startswith("'around' has no weights yet and cannot be copied to")
     for name in ("sequential", "own"):
         code, out, _ = cli("analyze", f"{script}:{name}", "--input", "2x4")
@@ -97,7 +83,7 @@ def test_a_model_of_ones_own_without_weights_is_made_again() -> None:
     assert int(following.rpartition("_")[2]) == 1 + int((model.inner.name + "_0").split("_")[1])
 
 
-def test_one_that_was_changed_since_it_was_made_cannot_be_made_again() -> None:
+def test_one_that_was_changed_since_it_was_made_cannot_be_made_again(refusal: Refusal) -> None:
     changed = Net(3)
     changed.inner = layers.Dense(5)
     for model in (changed, Net(5), Net(3, times=2)):
@@ -106,7 +92,7 @@ def test_one_that_was_changed_since_it_was_made_cannot_be_made_again() -> None:
         assert "cannot be copied" in message
 
 
-def test_a_subclass_that_is_not_built() -> None:
+def test_a_subclass_that_is_not_built(refusal: Refusal) -> None:
     kind, message = refusal(Net(7), (2, 4))
     assert kind is ModelError
     assert "no weights yet" in message
@@ -119,7 +105,7 @@ def called(model: Any) -> Any:
     return model
 
 
-def test_sizes_that_are_none(cli: Cli, tmp_path: Path) -> None:
+def test_sizes_that_are_none(cli: Cli, refusal: Refusal, told: Told, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((None, 4), name="words"), layers.Dense(3)], name="net")
     expected = (
         "the model 'net' has free axes: input 'words' batch×?×4: batch (axis 0), words[1] (axis 1); "
@@ -128,7 +114,7 @@ def test_sizes_that_are_none(cli: Cli, tmp_path: Path) -> None:
     assert refusal(model) == (InputsError, expected)
     assert refusal(model, dims={"batch": 2})[1].startswith("the model 'net' has free axes: input 'words'")
     path = str(saved(model, tmp_path / "net.keras"))
-    assert told(cli, path) == expected
+    assert told(path) == expected
     for given in (("--input", "words:2x5x4"), ("--dim", "batch=2", "--dim", "words[1]=5")):
         code, out, _ = cli("analyze", path, *given)
         assert code == 0
@@ -136,12 +122,12 @@ def test_sizes_that_are_none(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_a_lambda_in_a_file(suffix: str, cli: Cli, tmp_path: Path) -> None:
+def test_a_lambda_in_a_file(suffix: str, cli: Cli, told: Told, tmp_path: Path) -> None:
     model = keras.Sequential(
         [keras.Input((5,), batch_size=2), layers.Dense(3), layers.Lambda(lambda x: x * 2, output_shape=(3,))]
     )
     path = str(saved(model, tmp_path / f"net{suffix}"))
-    assert told(cli, path) == (
+    assert told(path) == (
         f"{path} holds Python code (a Lambda layer), which would run here: "
         "give trust=True (--trust on the command line) if you trust the file"
     )
@@ -150,7 +136,7 @@ def test_a_lambda_in_a_file(suffix: str, cli: Cli, tmp_path: Path) -> None:
     assert f"MACs              {2 * 5 * 3}\n" in out
 
 
-def test_weights_alone_are_no_model(cli: Cli, tmp_path: Path) -> None:
+def test_weights_alone_are_no_model(refusal: Refusal, told: Told, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((5,)), layers.Dense(3)])
     weights, other = tmp_path / "net.weights.h5", tmp_path / "other.h5"
     with warnings.catch_warnings():
@@ -161,25 +147,25 @@ def test_weights_alone_are_no_model(cli: Cli, tmp_path: Path) -> None:
     for path in (weights, other):
         kind, message = refusal(path)
         assert issubclass(kind, ModelError)
-        assert message == told(cli, str(path))
+        assert message == told(str(path))
         assert message.startswith(f"{path} cannot be loaded: it holds weights or other data, and no model: give a file")
 
 
-def test_what_is_no_archive(tmp_path: Path) -> None:
+def test_what_is_no_archive(refusal: Refusal, tmp_path: Path) -> None:
     path = tmp_path / "net.keras"
     path.write_text("hello")
     assert refusal(path)[1].startswith(f"{path} cannot be loaded: it is no .keras file, which is a zip archive")
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_a_class_that_is_not_registered(suffix: str, cli: Cli, tmp_path: Path) -> None:
+def test_a_class_that_is_not_registered(suffix: str, told: Told, tmp_path: Path) -> None:
     class Twice(layers.Layer):
         def call(self, x: Any) -> Any:
             return x + x
 
     model = keras.Sequential([keras.Input((5,), batch_size=2), layers.Dense(3), Twice()])
     path = str(saved(model, tmp_path / f"net{suffix}"))
-    message = told(cli, path)
+    message = told(path)
     assert message.startswith(
         f"{path} cannot be loaded: it holds 'Twice', which is not known here: import what registers"
     )
@@ -188,7 +174,7 @@ def test_a_class_that_is_not_registered(suffix: str, cli: Cli, tmp_path: Path) -
         assert multiprof.analyze(path).macs == 2 * 5 * 3
 
 
-def test_a_model_that_raises_names_the_cause_and_never_our_scopes() -> None:
+def test_a_model_that_raises_names_the_cause_and_never_our_scopes(refusal: Refusal) -> None:
     class Broken(layers.Layer):
         def call(self, x: Any) -> Any:
             raise RuntimeError("no luck today")
