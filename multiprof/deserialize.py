@@ -355,6 +355,7 @@ def _prediction(part: _Part) -> Prediction:
         ),
         part.amount_or_none("joules"),
         part.text("energy_source"),
+        part.texts("notes") if "notes" in part.data else (),  # older reports have none
     )
 
 

@@ -29,7 +29,7 @@ class Bound:
 @dataclass(slots=True)
 class Prediction:
     """What a device would take for a model. ``joules`` is an estimate, ``None`` where the device has no energy table;
-    ``source`` is that of the device's figures.
+    ``source`` is that of the device's figures, ``notes`` what was assumed where it has none.
     """
 
     device: str
@@ -38,6 +38,7 @@ class Prediction:
     kernels: tuple[Bound, ...]
     joules: float | None = None
     energy_source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -253,6 +253,7 @@ def _prediction(p: Prediction) -> dict[str, Any]:
         "seconds": p.seconds,
         "joules": p.joules,
         "energy_source": p.energy_source,
+        "notes": list(p.notes),
         "kernels": [
             {
                 "subject": list(k.subject),

@@ -62,7 +62,8 @@ def _device(name: str, table: Any, energies: Mapping[str, Any]) -> Device:
         energy = energies[energy]
     if energy is not None:
         values["energy"] = Energy(**energy)
-    values["caches"] = tuple((int(size), float(speed)) for size, speed in values.get("caches", ()))
+    for key in ("caches", "reads"):
+        values[key] = tuple((int(size), float(speed)) for size, speed in values.get(key, ()))
     if "memory" in values:
         values["memory"] = int(values["memory"])
     return Device(name, **values)

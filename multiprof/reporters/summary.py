@@ -88,6 +88,7 @@ def predicted(prediction: Prediction) -> Pairs:
         ),
         ("", f"by the roofline, from {prediction.source}"),
     ]
+    pairs += [("", note) for note in prediction.notes]
     if prediction.joules is not None:
         pairs += [
             ("Energy", f"{text.energy(prediction.joules)}, an estimate for arithmetic and main memory alone"),
