@@ -1,99 +1,67 @@
-"""``python -m multiprof_benchmark.convert FOLDER``: a Keras model or a SavedModel through TensorFlow's converter.
+"""A model through its framework's own converter to TensorFlow Lite, in a process of its own.
 
-It runs in a process of its own: converters print hundreds of lines, hold gigabytes, and some models make them crash.
+Converters print hundreds of lines, hold gigabytes, and some models make them crash.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from multiprof import ModelError
+from multiprof import MissingDependencyError, ModelError
+from multiprof_benchmark.converters import CONVERTERS, ERROR, FILE
 from multiprof_benchmark.process import command
-from multiprof_benchmark.subject import Job, Subject
+from multiprof_benchmark.runners.installed import missing
+from multiprof_benchmark.subject import Job
 
-FILE = "converted.tflite"
 CAP = 900.0  # seconds: the largest networks take minutes
-SAMPLES = 4  # random inputs to take the ranges of activations from
-SOURCES = ("keras", "tensorflow")
-
-
-def convertible(subject: Subject) -> bool:
-    """Whether the converter takes such a model."""
-    return subject.framework in SOURCES and subject.form in ("file", "keras", "tensorflow", "python")
+SAID = 500  # characters of what a converter says; some say pages
 
 
 def converted(folder: Path) -> Path:
-    """The file made from the job in a folder; `ModelError` in one line when the converter fails or crashes."""
-    line = command("multiprof_benchmark.convert", str(folder))
+    """The file made from the job in a folder.
+
+    `MissingDependencyError` where its converter is not installed, `ModelError` in one line when that fails or crashes.
+    """
+    job = Job.read(folder)
+    converter = CONVERTERS[job.subject.framework]
+    absent = missing(converter.package, converter.extra)
+    if absent:
+        raise MissingDependencyError(f"converting a {job.subject.framework} model: {absent}")
+    # TensorFlow's converter takes Keras models that run on TensorFlow
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    line = command(converter.module, str(folder))
     try:
-        done = subprocess.run(line, capture_output=True, text=True, errors="replace", timeout=CAP, check=False)
+        done = subprocess.run(
+            line, capture_output=True, text=True, errors="replace", timeout=CAP, check=False, env=variables
+        )
     except subprocess.TimeoutExpired:
         raise ModelError(f"the converter took longer than {CAP:.0f} s and was stopped") from None
     if done.returncode or not (folder / FILE).is_file():
-        last = done.stderr.strip().split("\n")[-1][-300:]
-        how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"failed: {last}"
-        raise ModelError(f"the converter {how}")
+        said = folder / ERROR
+        raise ModelError(
+            f"the converter failed: {said.read_text(encoding='utf-8')[:SAID]}"
+            if said.is_file()
+            else f"the converter {_ended(job, done.returncode, done.stderr)}"
+        )
     return folder / FILE
 
 
-def main(arguments: list[str]) -> int:
-    import tensorflow as tf
-
-    folder = Path(arguments[0])
-    job = Job.read(folder)
-    function = _function(tf, job)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    precision = job.options.precision
-    if precision in ("fp16", "float16"):
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-    elif precision == "int8":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _samples(job.subject)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    elif precision not in ("", "fp32", "float32"):
-        raise SystemExit(f"precision {precision!r}: the converter makes fp32, fp16 and int8")
-    (folder / FILE).write_bytes(converter.convert())
-    return 0
+def _ended(job: Job, code: int, said: str) -> str:
+    if code >= 0:
+        lines = [line for line in said.strip().split("\n") if line.strip()]
+        return f"ended with code {code}: {lines[-1].strip()[-SAID:] if lines else 'it wrote nothing'}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    text = f"was killed by {name}"
+    recurrent = any(row.op in ("lstm", "gru", "rnn") for row in job.subject.report.layers)
+    if job.options.precision == "int8" and recurrent:
+        text += ": it cannot calibrate recurrent layers that it writes as loops; unroll them, or leave int8 out"
+    return text
 
 
-def _function(tf: Any, job: Job) -> Any:
-    """The model as a frozen function of a static batch: without that the converter leaves variables in the file."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    specs = [tf.TensorSpec(spec.shape, spec.dtype, _plain(spec.name)) for spec in job.subject.report.graph.inputs]
-    if job.subject.framework == "keras":
-        from multiprof_benchmark.sessions.keras import loaded
-
-        model = loaded(job.subject, job.options)
-        call = tf.function(lambda *inputs: model(inputs[0] if len(inputs) == 1 else list(inputs), training=False))
-        function = call.get_concrete_function(*specs)
-    else:
-        path = Path(job.subject.model)
-        saved = tf.saved_model.load(str(path.parent if path.is_file() else path))
-        key = str(job.subject.report.graph.metadata.get("signature") or "serving_default")
-        signature = saved.signatures[key]
-        names = list(signature.structured_input_signature[1])
-        call = tf.function(lambda *inputs: signature(**dict(zip(names, inputs, strict=True))))
-        function = call.get_concrete_function(*specs)
-    return convert_variables_to_constants_v2(function)
-
-
-def _plain(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name)
-
-
-def _samples(subject: Subject) -> Iterator[list[Any]]:
-    from multiprof_benchmark.examples import arrays
-
-    for seed in range(SAMPLES):
-        yield list(arrays(subject.report, seed).values())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+__all__ = ["converted"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 
 from multiprof_benchmark import own_precision
-from multiprof_benchmark.convert import convertible
+from multiprof_benchmark.converters import convertible
 from multiprof_benchmark.runners.base import Session, SubjectRunner
-from multiprof_benchmark.runners.installed import installed, missing
+from multiprof_benchmark.runners.installed import missing
 from multiprof_benchmark.subject import CONVERTED, NATIVE, SYNTHESISED, Options, Subject
 
 SESSIONS = {NATIVE: "LiteRTSession", SYNTHESISED: "SynthesisedSession", CONVERTED: "ConvertedSession"}
@@ -24,8 +24,8 @@ class TFLite(SubjectRunner):
     def routes(self, subject: Subject) -> tuple[str, ...]:
         if subject.framework == "tflite" and subject.form == "file":
             return NATIVE, SYNTHESISED
-        by_converter = convertible(subject) and installed("tensorflow")
-        return (SYNTHESISED, CONVERTED) if by_converter else (SYNTHESISED,)
+        # where the converter is not installed, it says what it needs
+        return (SYNTHESISED, CONVERTED) if convertible(subject) else (SYNTHESISED,)
 
     def modules(self, subject: Subject, route: str) -> tuple[str, ...]:
         return ("multiprof_benchmark.sessions.litert",)
