@@ -46,6 +46,17 @@ class Calls:
         self.known.append(call)
         return in_scope(f"kscope{len(self.known) - 1}", function, args, kwargs or {})
 
+    def scoped(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A layer's ``__call__`` that is recorded in this thread, and as it was in every other."""
+        thread = get_ident()
+
+        def scoped_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            if get_ident() != thread:
+                return original(layer, *args, **kwargs)
+            return self.layer(original, layer, args, kwargs)
+
+        return scoped_call
+
     def layer(self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any) -> Any:
         """The call of a layer under its own scope; the model itself and a super().__call__ open none."""
         if layer is self.root or (self.stack and self.stack[-1] is layer):
@@ -130,14 +141,6 @@ def recording(root: Any, functions: bool = True) -> Iterator[Calls]:
         saved.append((cls, name, cls.__dict__.get(name)))
         setattr(cls, name, function)
 
-    def wrapped(original: Any) -> Any:
-        def scoped_call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if get_ident() != thread:
-                return original(self, *args, **kwargs)
-            return calls.layer(original, self, args, kwargs)
-
-        return scoped_call
-
     def looped(original: Any) -> Any:
         def inner_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, training: Any = False) -> Any:
             given = {"sequences": sequences, "initial_state": initial_state, "mask": mask, "training": training}
@@ -158,7 +161,7 @@ def recording(root: Any, functions: bool = True) -> Iterator[Calls]:
 
     with _one_at_a_time:
         try:
-            replace(keras.layers.Layer, "__call__", wrapped(keras.layers.Layer.__call__))
+            replace(keras.layers.Layer, "__call__", calls.scoped(keras.layers.Layer.__call__))
             replace(rnn, "get_initial_state", states(rnn.get_initial_state))
             # masks of dropout, which inference does not use; to know their shapes, stacked cells would run once more
             for name in ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks"):

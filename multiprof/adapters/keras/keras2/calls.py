@@ -44,14 +44,6 @@ def recording(model: Any) -> Iterator[Calls]:
         saved.append((cls, name, original))
         setattr(cls, name, functools.wraps(original)(make(original)))  # under its module AutoGraph leaves it alone
 
-    def wrapped(original: Any) -> Any:
-        def scoped_call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if get_ident() != thread:
-                return original(self, *args, **kwargs)
-            return calls.layer(original, self, args, kwargs)
-
-        return scoped_call
-
     def looped(original: Any) -> Any:
         def call(self: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
             if get_ident() == thread:
@@ -66,7 +58,7 @@ def recording(model: Any) -> Iterator[Calls]:
     recurrent = dict.fromkeys(cls for kind in kinds for cls in kind.__mro__ if issubclass(cls, api.layers.RNN))
     with _one_at_a_time:
         try:
-            replace(layer_class(model), "__call__", wrapped)
+            replace(layer_class(model), "__call__", calls.scoped)
             for cls in recurrent:
                 if "call" in cls.__dict__:
                     replace(cls, "call", looped)
