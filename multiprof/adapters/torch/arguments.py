@@ -29,6 +29,9 @@ def parameter_names(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind in kinds]
 
 
+DEPTH = 6  # how deep tensors are looked for in an argument: a cache of two caches of layers, each with its keys
+
+
 class Arguments:
     """Builds the arguments of one trace; ``made_up`` names inputs whose values nobody gave in a real run."""
 
@@ -38,6 +41,7 @@ class Arguments:
         self.names = names
         self.specs: list[TensorSpec] = []
         self.made_up: list[str] = []
+        self.trained: list[str] = []  # inputs that require a gradient
         self._given: dict[int, torch.Tensor] = {}  # a tensor given twice is one input
         self._generator: torch.Generator | None = None
 
@@ -66,7 +70,23 @@ class Arguments:
             return self._tensor(torch.from_numpy(_writable(value)), name)
         if isinstance(value, dict):  # BatchEncoding and other mappings that a forward takes as one argument
             return kind({k: self._convert(v, f"{name}.{k}") for k, v in value.items()})
+        self._held(value, name, DEPTH)
         return value
+
+    def _held(self, value: Any, name: str, depth: int) -> None:
+        """Tensors that an object holds (a cache of keys and values) are inputs too, where they lie."""
+        if isinstance(value, torch.Tensor):
+            if value.layout is torch.strided and value.dtype in NAMES and id(value) not in self.tracer.specs:
+                self.specs.append(self.tracer.give_input(value, name))
+        elif depth:
+            if isinstance(value, dict):
+                items: Any = value.items()
+            elif isinstance(value, (list, tuple)):
+                items = enumerate(value)
+            else:
+                items = () if isinstance(value, (torch.nn.Module, type)) else getattr(value, "__dict__", {}).items()
+            for key, item in list(items):
+                self._held(item, f"{name}.{key}", depth - 1)
 
     def _tensor(self, given: torch.Tensor, name: str) -> torch.Tensor:
         known = self._given.get(id(given))
@@ -79,6 +99,8 @@ class Arguments:
         detached = given.detach()
         twin = torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device=META)
         self.specs.append(self.tracer.give_input(twin, name))
+        if given.requires_grad:
+            self.trained.append(self.specs[-1].name)
         tensor = twin
         # Models ask masks questions too: whether one is causal decides how attention is computed.
         asked = given.dtype not in _FLOATING or "mask" in name
