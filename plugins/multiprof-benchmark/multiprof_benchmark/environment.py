@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
 STATUS = Path("/proc/self/status")
+TASKS = Path("/proc/self/task")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -74,6 +76,37 @@ def peak_rss() -> int | None:
     return used if sys.platform == "darwin" else used * 1024
 
 
+class _Mallinfo2(ctypes.Structure):
+    """struct mallinfo2 of malloc.h (glibc 2.33 and later): bytes, but for the numbers of blocks."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
+def heap() -> int | None:
+    """Bytes of the C heap in use, in all threads; ``None`` where the C library does not tell."""
+    if not sys.platform.startswith("linux"):
+        return None
+    function = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if function is None:
+        return None
+    function.restype = _Mallinfo2
+    found = function()
+    return int(found.uordblks + found.hblkhd)  # of the heap itself, and of the large blocks beside it
+
+
+def tasks() -> int | None:
+    """The threads of this process; ``None`` where the system does not tell."""
+    try:
+        return sum(1 for _ in TASKS.iterdir())
+    except OSError:
+        return None
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -85,4 +118,4 @@ def _line(path: Path) -> str:
     return _text(path).strip()
 
 
-__all__ = ["machine", "peak_rss", "processor", "usable_cores", "versions"]
+__all__ = ["heap", "machine", "peak_rss", "processor", "tasks", "usable_cores", "versions"]

@@ -8,10 +8,12 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from multiprof import Report
 from multiprof_benchmark.runners.base import Part
+
+NOTHING: Mapping[str, str] = {}
 
 
 class Join:
@@ -35,10 +37,12 @@ class Join:
             step = step.rpartition("_")[0]
         return None
 
-    def parts(self, runs: Sequence[Sequence[tuple[str, float]]]) -> list[Part]:
+    def parts(self, runs: Sequence[Sequence[tuple[str, float]]], merged: Mapping[str, str] = NOTHING) -> list[Part]:
         """A group for every layer that a step is named after, with its seconds in each run.
 
-        Runs whose steps are not those of the last one are left out.
+        Runs whose steps are not those of the last one are left out. A step without a name is beside all layers.
+        ``merged`` maps the names of steps that ran in another one to the name of that, or to an empty name where they
+        were not timed: their layers are in no group then.
         """
         if not runs:
             return []
@@ -52,41 +56,46 @@ class Join:
             if found is not None:
                 owner = found[0]
                 by_output[owner] = by_output.get(owner, True) and found[1]
-            spent = times.setdefault(owner, [0.0] * len(alike))
+            spent = times.setdefault(owner if step else None, [0.0] * len(alike))
             for at, run in enumerate(alike):
                 spent[at] += run[position][1]
-        members = self.members(by_output)
+        members = self.members(by_output, merged)
         return [Part(tuple(members[name]) if name else (), tuple(spent)) for name, spent in times.items()]
 
-    def members(self, found: dict[str, bool]) -> dict[str, list[str]]:
+    def members(self, found: Mapping[str, bool], merged: Mapping[str, str] = NOTHING) -> dict[str, list[str]]:
         """The layers that ran with each found one: those before it, if it goes by its output, then those behind."""
-        claimed: dict[str, str] = {name: name for name in found}
-        for name, by_output in found.items():
-            if by_output:
-                self._claim_before(name, claimed)
+        claimed: dict[str, str | None] = {name: name for name in found}
+        reached = [name for name, by_output in found.items() if by_output]
+        for step, other in merged.items():
+            layer, host = self.find(step), self.find(other)
+            if layer is not None and layer[0] not in claimed and (host is not None or not other):
+                claimed[layer[0]] = host[0] if host is not None else None
+                if layer[1]:
+                    reached.append(layer[0])
+        for name in reached:
+            self._claim_before(name, claimed)
         order = {name: number for number, name in enumerate(self.layers)}
-        host = next(iter(found), None)
+        newest_host = next(iter(found), None)
         members: dict[str, list[str]] = {name: [] for name in found}
-        for name, layer in self.layers.items():
+        for name, made in self.layers.items():
             if name not in claimed:
-                makers = [self.maker[spec.name] for spec in layer.inputs.values() if spec.name in self.maker]
+                makers = [self.maker[spec.name] for spec in made.inputs.values() if spec.name in self.maker]
                 newest = max((maker for maker in makers if maker in claimed), key=order.__getitem__, default=None)
-                owner = host if newest is None else claimed[newest]
-                if owner is None:
-                    continue
-                claimed[name] = owner
-            host = claimed[name]
-            members[host].append(name)
+                claimed[name] = newest_host if newest is None else claimed[newest]
+            owner = claimed[name]
+            if owner is not None:
+                newest_host = owner
+                members[owner].append(name)
         return members
 
-    def _claim_before(self, name: str, claimed: dict[str, str]) -> None:
-        """Give a found layer everything that leads to it and was not found."""
+    def _claim_before(self, name: str, claimed: dict[str, str | None]) -> None:
+        """Give the owner of a layer everything that leads to it and has none."""
         waiting = [name]
         while waiting:
             for spec in self.layers[waiting.pop()].inputs.values():
                 maker = self.maker.get(spec.name)
                 if maker is not None and maker not in claimed:
-                    claimed[maker] = name
+                    claimed[maker] = claimed[name]
                     waiting.append(maker)
 
 

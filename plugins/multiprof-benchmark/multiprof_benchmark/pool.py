@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from multiprof import MultiprofError
-from multiprof_benchmark.process import command
+from multiprof_benchmark.process import command, ended
 from multiprof_benchmark.runners.base import thread_variables
 from multiprof_benchmark.subject import RESULT, Job
 
@@ -44,15 +44,15 @@ def run(job: Job, folder: Path, cap: float | None = None, cwd: str | None = None
             pass
         finally:
             _stop(process)
-    ended = f"took longer than {limit:.0f} s and was stopped" if code is None else _ended(code, folder / LOG)
+    how = f"took longer than {limit:.0f} s and was stopped" if code is None else _how(code, folder / LOG)
     path = folder / RESULT
     if not path.is_file():
-        raise WorkerError(ended)
+        raise WorkerError(how)
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "error" in result:
         raise WorkerError(str(result["error"]))
     if not result["complete"]:
-        result["notes"].append(f"no times of single layers: {ended}")
+        result["notes"].append(f"no times of single layers: {how}")
     return result
 
 
@@ -66,17 +66,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _ended(code: int, log: Path) -> str:
-    """Why a worker ended without a result: the signal that killed it, or the last line it wrote."""
-    if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        hint = ": perhaps for want of memory" if name == "SIGKILL" else ""
-        return f"the worker process was killed by {name}{hint}"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
-    return f"the worker process ended with code {code}: {lines[-1][-300:] or 'it wrote nothing'}"
+def _how(code: int, log: Path) -> str:
+    return f"the worker process {ended(code, log.read_text(encoding='utf-8', errors='replace'))}"
 
 
 __all__ = ["WorkerError", "run"]

@@ -84,10 +84,12 @@ def make(job: Job) -> Iterator[dict[str, Any]]:
     yield result
     if not job.options.layers:
         return
+    failed: tuple[str, ...] = ()
     try:
         result["parts"] = [_part(part) for part in runner.per_layer(prepared, job.options)]
     except Exception as error:
-        result["notes"] += [f"no times of single layers: {_said(error)}"]
+        failed = (f"no times of single layers: {_said(error)}",)
+    result["notes"] = [*job.subject.notes, *prepared.facts().notes, *failed]  # now it is known how layers were timed
     result["complete"] = True
     yield result
 

@@ -39,7 +39,8 @@ class Session(Protocol):
     def per_layer(self, options: Options) -> Iterable[Part]:
         """Each layer's time, from runs of their own; empty where the runtime tells nothing."""
 
-    def facts(self) -> Facts: ...
+    def facts(self) -> Facts:
+        """What is known of the session: asked for once the model has run, and again once its layers are timed."""
 
 
 class SubjectRunner:

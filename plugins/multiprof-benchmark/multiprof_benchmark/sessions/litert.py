@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile, mkdtemp
@@ -14,24 +14,25 @@ from ai_edge_litert.interpreter import Interpreter
 from multiprof import InputsError
 from multiprof_benchmark import environment
 from multiprof_benchmark.convert import converted
-from multiprof_benchmark.join import Join
 from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.runners.base import Facts, Part
-from multiprof_benchmark.sessions.litert_slices import timed
+from multiprof_benchmark.sessions import litert_layers
 from multiprof_benchmark.subject import CONVERTED, Job, Options, Subject
 
-SLICED = "each operation's time is that of the operation alone, cut out of the file"
+DELEGATE = "DELEGATE"  # what the interpreter calls operators that it has handed to XNNPACK
+ASKED = "the threads are those asked for: this system does not tell how many there are"
+SLOW = "XNNPACK runs none of it: this is not how LiteRT deploys"
 
 
 class LiteRTSession:
     """A flatbuffer, loaded with so many threads; its inputs are random, in the range of their types."""
 
-    sliced = True  # single operations are timed
-
     def __init__(self, subject: Subject, options: Options, path: str = "") -> None:
         self.subject = subject
         self.options = options
         self.path = path or subject.model
+        self.notes: tuple[str, ...] = ()
+        tasks, heap = environment.tasks(), environment.heap()
         self.interpreter = Interpreter(self.path, num_threads=options.threads)
         shapes = [tuple(spec.shape) for spec in subject.report.graph.inputs]
         details = self.interpreter.get_input_details()
@@ -40,25 +41,29 @@ class LiteRTSession:
                 if tuple(detail["shape"]) != shape:
                     self.interpreter.resize_tensor_input(detail["index"], shape)
         self.interpreter.allocate_tensors()
+        self.threads = _more(environment.tasks(), tasks)  # the interpreter's own; the one that calls it works too
+        self.heap = _more(environment.heap(), heap)
         source = np.random.default_rng(0)
-        for detail in self.interpreter.get_input_details():
-            self.interpreter.set_tensor(detail["index"], _values(detail, source))
+        self.values = {int(detail["index"]): _values(detail, source) for detail in self.interpreter.get_input_details()}
+        for number, array in self.values.items():
+            self.interpreter.set_tensor(number, array)
 
     def run(self) -> object:
         return self.interpreter.invoke()
 
     def per_layer(self, options: Options) -> Iterable[Part]:
-        """Each operation alone; those of one layer are one group, as the layers that are one operation are."""
+        """Each layer's time; those of one operation are one group, and so are the operations of one layer."""
         details = self.interpreter.get_tensor_details()
         shapes = {detail["index"]: tuple(int(n) for n in detail["shape"]) for detail in details}
-        found = timed(self.path, shapes, options.threads, options.rules)
-        runs = min((len(times) for _, times in found), default=0)
-        steps = [[(part.outputs[0], times[at]) for part, times in found] for at in range(runs)]
-        return Join(self.subject.report, outputs=True).parts(steps)
+        parts, self.notes = litert_layers.parts(self.subject.report, self.path, self.values, shapes, options)
+        return parts
 
     def facts(self) -> Facts:
-        found = {"delegate": "XNNPACK", **environment.versions("ai-edge-litert", "numpy")}
-        return Facts("cpu", self.options.threads, found, (SLICED,) if self.options.layers and self.sliced else ())
+        delegated = any(item["op_name"] == DELEGATE for item in _operators(self.interpreter))
+        found = {"delegate": "XNNPACK" if delegated else "none", **environment.versions("ai-edge-litert", "numpy")}
+        threads = self.options.threads if self.threads is None else 1 + self.threads
+        notes = (*(() if delegated else (SLOW,)), *(() if self.threads is not None else (ASKED,)), *self.notes)
+        return Facts("cpu", threads, found, notes, {} if self.heap is None else {"heap": self.heap})
 
 
 class SynthesisedSession(LiteRTSession):
@@ -66,20 +71,19 @@ class SynthesisedSession(LiteRTSession):
 
     def __init__(self, subject: Subject, options: Options) -> None:
         flat = lower(subject.report, least=options.least, precision=options.precision)
-        self.flat = flat
+        self.said = (f"synthesised: {flat.share}", *flat.notes)
         with NamedTemporaryFile(suffix=".tflite", delete=False, dir=subject.report_path.parent) as file:
             file.write(flat.data)
+        del flat  # the interpreter reads the file: what it holds is measured
         super().__init__(subject, options, file.name)
 
     def facts(self) -> Facts:
         facts = super().facts()
-        return replace(facts, notes=(f"synthesised: {self.flat.share}", *self.flat.notes, *facts.notes))
+        return replace(facts, notes=(*self.said, *facts.notes))
 
 
 class ConvertedSession(LiteRTSession):
     """What TensorFlow's own converter makes of the model."""
-
-    sliced = False
 
     def __init__(self, subject: Subject, options: Options) -> None:
         folder = Path(mkdtemp(dir=subject.report_path.parent))
@@ -90,6 +94,16 @@ class ConvertedSession(LiteRTSession):
     def per_layer(self, options: Options) -> Iterable[Part]:
         """None: the layers of the file are not those of the model it was made from."""
         return []
+
+
+def _operators(interpreter: Any) -> Sequence[Mapping[str, Any]]:
+    """The interpreter's own list of what it runs, which another version may not give."""
+    listed = getattr(interpreter, "_get_ops_details", None)
+    return [{"op_name": DELEGATE}] if listed is None else listed()
+
+
+def _more(now: int | None, before: int | None) -> int | None:
+    return None if now is None or before is None else max(now - before, 0)
 
 
 def _values(detail: dict[str, Any], source: np.random.Generator) -> Any:
