@@ -318,11 +318,8 @@ def _counts(part: _Part) -> Counts:
 
 
 def _measurement(part: _Part) -> Measurement:
-    times = part.items("times")
-    if not all(_is_number(t) and t < LIMIT for t in times):
-        raise part.wrong("times", "an array of seconds")
     return Measurement(
-        tuple(times),
+        _seconds(part, "times"),
         part.text("runner"),
         part.text("route"),
         part.text("device"),
@@ -335,7 +332,19 @@ def _measurement(part: _Part) -> Measurement:
         part.text("precision"),
         part.amounts("phases"),
         part.counts("memory"),
+        part.text("label"),
+        part.text("against"),
+        _seconds(part, "baseline"),
+        part.amounts("energy"),
+        _seconds(part, "device_times"),
     )
+
+
+def _seconds(part: _Part, key: str) -> tuple[float, ...]:
+    times = part.items(key)
+    if not all(_is_number(t) and t < LIMIT for t in times):
+        raise part.wrong(key, "an array of seconds")
+    return tuple(times)
 
 
 def _prediction(part: _Part) -> Prediction:

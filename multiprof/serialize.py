@@ -242,6 +242,12 @@ def _measurement(m: Measurement) -> dict[str, Any]:
         "precision": m.precision,
         "phases": dict(m.phases),
         "memory": dict(m.memory),
+        "label": m.label,
+        "against": m.against,
+        "baseline": list(m.baseline),
+        "ratio": None if m.ratio is None else dict(zip(("median", "low", "high"), m.ratio, strict=True)),
+        "energy": dict(m.energy),
+        "device_times": list(m.device_times),
     }
 
 

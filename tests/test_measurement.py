@@ -67,3 +67,21 @@ def test_a_percentile_takes_enough_samples() -> None:
 def test_phases_are_times_too() -> None:
     with pytest.raises(UsageError, match=r"load: -1\.0 is no time"):
         Measurement((1.0,), "toy", phases={"load": -1.0})
+
+
+def test_a_comparison_of_medians_and_how_sure_it_is():
+    def ratio(before, after):
+        return Measurement(tuple(after), "toy", kind="compared", baseline=tuple(before)).ratio
+
+    assert ratio([1.0, 2.0, 4.0], [2.0, 4.0, 8.0])[0] == 2.0
+    assert ratio([1.0] * 100, [1.1] * 90 + [9.0] * 10) == (1.1, 1.1, 1.1)  # a tenth of outliers moves no median
+    middle, low, high = ratio([1.0] * 100, [1.5 if n % 2 else 0.5 for n in range(100)])
+    assert (middle, low, high) == (1.0, 0.5, 1.5)  # half of the runs say each: nothing is known
+    # every other turn is ten times slower, for both: medians over the turns 5.5 and 11, and no turn says other than 2
+    middle, low, high = ratio([1.0, 10.0] * 50, [2.0, 20.0] * 50)
+    assert middle == 2.0
+    assert low == high == 2.0
+    assert Measurement((1.0,), "toy").ratio is None
+    for wrong in ({"kind": "compared"}, {"baseline": (1.0,)}, {"kind": "compared", "baseline": (1.0, 2.0)}):
+        with pytest.raises(UsageError, match="a compared one, and no other, has a baseline for every time"):
+            Measurement((1.0,), "toy", **wrong)
