@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiprof import __version__, devices, engine, passes
 from multiprof.adapters.matching import by_framework, find_adapter, is_installed, load_reader, match_type
 from multiprof.cost import Formula
 from multiprof.device import Device
-from multiprof.errors import MissingDependencyError, ModelError, MultiprofError, UsageError
+from multiprof.errors import MissingDependencyError, ModelError, MultiprofError, UnsupportedOpError, UsageError
 from multiprof.extensions import Adapter, Runner
 from multiprof.inputs import Inputs, ReadOptions, as_inputs
 from multiprof.installed import installed_plugins
@@ -62,6 +63,10 @@ def analyze(
     raises `UnsupportedOpError`.
 
     Everything that can go wrong with the call or the model raises a `MultiprofError` of one line.
+
+    ``train`` analyses a training step whatever mode the model is in: the forward pass in its training form, and in
+    `Report.training` the backward pass of every layer, what is kept for it, and, where ``optimizer`` names one (sgd,
+    momentum, adam, adamw, adafactor), its states and its update.
     """
     _refuse_unoffered(convention, train, optimizer, causal)
     options = ReadOptions(train, _sizes("dims", dims, 1), _sizes("trips", trips, 0), signature, trust)
@@ -71,11 +76,11 @@ def analyze(
         target = _resolve(model, inputs, supply.adapters)
         graph = _read(target, framework, supply, frozenset(table.keys() - OPS.keys()), options)
         warnings = [*supply.registry.warnings, *_unused(graph, options)]
-        for apply in passes.default_passes:
+        for apply in (passes.training_form,) if train else passes.default_passes:
             graph = apply(graph)
         if causal == "unmasked":
             graph = passes.count_unmasked_pairs(graph)
-        return engine.price(
+        report = engine.price(
             graph,
             table,
             strict=strict,
@@ -86,6 +91,14 @@ def analyze(
             model=_provenance(target.model, graph),
             warnings=warnings,
         )
+        if not train:
+            return report
+        step: ModuleType = import_module("multiprof.backward.step")  # most analyses never need it
+        trained: Report = step.train(report, table, optimizer)
+        if strict and (missing := trained.training.unsupported()):
+            names = ", ".join(list(missing)[:3])
+            raise UnsupportedOpError(f"{graph.name} has layers whose backward pass has no cost: {names} …")
+        return trained
 
 
 @contextmanager
@@ -211,8 +224,10 @@ def _read(
 
 
 def _refuse_unoffered(convention: str, train: bool, optimizer: str | None, causal: str) -> None:
-    if train or optimizer is not None:
-        raise UsageError("this version counts inference only: leave train and optimizer out")
+    if optimizer is not None:
+        if not train:
+            raise UsageError("optimizer concerns a training step: give train=True (--train) as well")
+        import_module("multiprof.backward.optimizers").optimizer(optimizer)
     if convention != "default":
         raise UsageError(f"this version has only the 'default' convention, not {convention!r}")
     if causal not in CAUSAL:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from multiprof.checked import LIMIT, Part, is_count, is_number, restored
 from multiprof.cost import PRIMITIVES, Cost, Counts
 from multiprof.errors import MultiprofError, ReportError
 from multiprof.ir import (
@@ -33,11 +34,11 @@ from multiprof.ir import (
 from multiprof.layer_report import STATES, UNSUPPORTED, LayerReport
 from multiprof.measurement import Measurement
 from multiprof.prediction import BOUNDS, Bound, Prediction
-from multiprof.serialize import COMPLEX, FLOAT, LIST, MAPPING, SCHEMA_VERSION
+from multiprof.serialize import SCHEMA_VERSION
 from multiprof.structure import check
+from multiprof.training import PHASES, Backward, StepPeak, Training
+from multiprof.training import STATES as BACKWARD_STATES
 
-# Far above any model, and low enough that sums and quotients of such numbers can be printed and divided.
-LIMIT = 10**250
 MAX_RANK = 64
 
 
@@ -69,7 +70,7 @@ def _refuse_constant(name: str) -> float:
 def parse(data: object) -> dict[str, Any]:
     """The stored fields of a `Report` from what `dump` wrote; `ReportError` says which part is wrong, and how."""
     try:
-        return _report(_Part(data, "the report"))
+        return _report(Part(data, "the report"))
     except ReportError:
         raise
     except RecursionError:
@@ -78,101 +79,9 @@ def parse(data: object) -> dict[str, Any]:
         raise ReportError(str(error)) from error
 
 
-class _Part:
-    """A JSON object with its place in the report, for messages. Its methods fetch one key of a wanted kind."""
-
-    __slots__ = ("data", "where")
-
-    def __init__(self, data: object, where: str) -> None:
-        if not isinstance(data, dict):
-            raise ReportError(f"{where} is {_short(data)}, not an object")
-        self.data = data
-        self.where = where
-
-    def get(self, key: str) -> Any:
-        if key not in self.data:
-            raise ReportError(f"{self.where} has no {key!r}")
-        return self.data[key]
-
-    def wrong(self, key: str, wanted: str) -> ReportError:
-        return ReportError(f"{self.where}: {key!r} is {_short(self.data[key])}, not {wanted}")
-
-    def text(self, key: str) -> str:
-        value = self.get(key)
-        if not isinstance(value, str):
-            raise self.wrong(key, "a string")
-        return value
-
-    def text_or_none(self, key: str) -> str | None:
-        return None if self.get(key) is None else self.text(key)
-
-    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(key)
-        if value not in allowed:
-            raise self.wrong(key, f"one of {', '.join(allowed)}")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.get(key)
-        if not isinstance(value, bool):
-            raise self.wrong(key, "true or false")
-        return value
-
-    def count(self, key: str) -> int:
-        value = self.get(key)
-        if not _is_count(value):
-            raise self.wrong(key, "a whole number from 0 on")
-        return int(value)
-
-    def count_or_none(self, key: str) -> int | None:
-        return None if self.get(key) is None else self.count(key)
-
-    def amount(self, key: str) -> float:
-        value = self.get(key)
-        if not (_is_number(value) and 0 <= value < LIMIT):
-            raise self.wrong(key, "a number from 0 on")
-        return float(value)
-
-    def amount_or_none(self, key: str) -> float | None:
-        return None if self.get(key) is None else self.amount(key)
-
-    def amounts(self, key: str) -> dict[str, float]:
-        inner = self.part(key)
-        return {name: inner.amount(name) for name in inner.data}
-
-    def counts(self, key: str) -> dict[str, int]:
-        inner = self.part(key)
-        return {name: inner.count(name) for name in inner.data}
-
-    def items(self, key: str) -> list[Any]:
-        value = self.get(key)
-        if not isinstance(value, list):
-            raise self.wrong(key, "an array")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        values = self.items(key)
-        if not all(isinstance(value, str) for value in values):
-            raise self.wrong(key, "an array of strings")
-        return tuple(values)
-
-    def part(self, key: str) -> _Part:
-        return _Part(self.get(key), f"{self.where}, {key}")
-
-    def parts(self, key: str) -> list[_Part]:
-        return [_Part(item, f"{self.where}, {key}[{number}]") for number, item in enumerate(self.items(key))]
-
-    def table(self, key: str) -> dict[str, Any]:
-        """An object whose values may be anything."""
-        value = _restored(self.get(key), f"{self.where}, {key}")
-        if not isinstance(value, dict):
-            raise self.wrong(key, "an object")
-        return value
-
-
-def _report(top: _Part) -> dict[str, Any]:
+def _report(top: Part) -> dict[str, Any]:
     version = top.data.get("schema_version")
-    if not _is_count(version):
+    if not is_count(version):
         raise ReportError("there is no 'schema_version': this is no report of multiprof")
     if version != SCHEMA_VERSION:
         raise ReportError(f"its schema is version {version}, and this multiprof reads version {SCHEMA_VERSION}")
@@ -190,10 +99,12 @@ def _report(top: _Part) -> dict[str, Any]:
         "environment": top.table("environment"),
         "model": top.table("model"),
         "predictions": tuple(_prediction(part) for part in top.parts("predictions")),
+        # reports of before training was counted have no such entry
+        "training": None if top.data.get("training") is None else _training(top.part("training"), rows),
     }
 
 
-def _graph(top: _Part, model: _Part, body: _Part) -> tuple[Graph, tuple[LayerReport, ...]]:
+def _graph(top: Part, model: Part, body: Part) -> tuple[Graph, tuple[LayerReport, ...]]:
     marks = body.part("marks")
     rows = tuple(_layer(part) for part in body.parts("layers"))
     graph = Graph(
@@ -220,10 +131,10 @@ def _by_key(values: Any, key: Callable[[Any], str], what: str) -> dict[str, Any]
     return found
 
 
-def _spec(part: _Part) -> TensorSpec:
+def _spec(part: Part) -> TensorSpec:
     shape = tuple(part.items("shape"))
     known = [d for d in shape if d is not None]
-    if not all(_is_count(d) for d in known) or len(shape) > MAX_RANK or math.prod(known) >= LIMIT:
+    if not all(is_count(d) for d in known) or len(shape) > MAX_RANK or math.prod(known) >= LIMIT:
         raise part.wrong("shape", "a shape: sizes from 0 on, or null where unknown")
     dtype = part.text("dtype")
     if dtype not in BITS and dtype != STRING:
@@ -232,23 +143,23 @@ def _spec(part: _Part) -> TensorSpec:
     return TensorSpec(shape, dtype, part.text("name"), quant)
 
 
-def _quant(part: _Part) -> Quant:
-    scale = tuple(_restored(value, part.where) for value in part.items("scale"))
+def _quant(part: Part) -> Quant:
+    scale = tuple(restored(value, part.where) for value in part.items("scale"))
     zero_point = tuple(part.items("zero_point"))
-    if not all(isinstance(value, float) or _is_number(value) for value in scale):
+    if not all(isinstance(value, float) or is_number(value) for value in scale):
         raise part.wrong("scale", "an array of numbers")
     if not all(type(value) is int for value in zero_point):
         raise part.wrong("zero_point", "an array of whole numbers")
     return Quant(scale, zero_point, part.count_or_none("axis"))
 
 
-def _parameter(part: _Part) -> Parameter:
+def _parameter(part: Part) -> Parameter:
     trainable = None if part.get("trainable") is None else part.flag("trainable")
     kind = part.one_of("kind", (PARAMETER, BUFFER, CONSTANT))
     return Parameter(_spec(part), kind, trainable, part.text("source"), part.texts("tied"))
 
 
-def _region(part: _Part) -> Region:
+def _region(part: Part) -> Region:
     return Region(
         part.text("id"),
         part.text_or_none("parent"),
@@ -259,11 +170,11 @@ def _region(part: _Part) -> Region:
     )
 
 
-def _mark(part: _Part) -> Mark:
+def _mark(part: Part) -> Mark:
     return Mark(part.one_of("state", (FOLDED, PREPARED)), part.text("reason"), part.text("host"))
 
 
-def _layer(part: _Part) -> LayerReport:
+def _layer(part: Part) -> LayerReport:
     aliases = tuple(tuple(alias) if isinstance(alias, list) else () for alias in part.items("aliases"))
     if not all(len(alias) == 3 and all(isinstance(item, str) for item in alias) for alias in aliases):
         raise part.wrong("aliases", "an array of [output role, input role, view or write]")
@@ -297,7 +208,7 @@ def _layer(part: _Part) -> LayerReport:
     )
 
 
-def _cost(part: _Part) -> Cost | None:
+def _cost(part: Part) -> Cost | None:
     if part.get("terms") is None:
         return None
     terms = part.part("terms")
@@ -310,14 +221,14 @@ def _cost(part: _Part) -> Cost | None:
     return Cost({name: _counts(terms.part(name)) for name in terms.data}, dtypes)
 
 
-def _counts(part: _Part) -> Counts:
+def _counts(part: Part) -> Counts:
     for name in part.data:
         if name not in PRIMITIVES:
             raise ReportError(f"{part.where}: {name!r} is no primitive; they are {', '.join(PRIMITIVES)}")
     return Counts(**{name: part.count(name) for name in part.data})
 
 
-def _measurement(part: _Part) -> Measurement:
+def _measurement(part: Part) -> Measurement:
     return Measurement(
         _seconds(part, "times"),
         part.text("runner"),
@@ -340,14 +251,14 @@ def _measurement(part: _Part) -> Measurement:
     )
 
 
-def _seconds(part: _Part, key: str) -> tuple[float, ...]:
+def _seconds(part: Part, key: str) -> tuple[float, ...]:
     times = part.items(key)
-    if not all(_is_number(t) and t < LIMIT for t in times):
+    if not all(is_number(t) and t < LIMIT for t in times):
         raise part.wrong(key, "an array of seconds")
     return tuple(times)
 
 
-def _prediction(part: _Part) -> Prediction:
+def _prediction(part: Part) -> Prediction:
     return Prediction(
         part.text("device"),
         part.text("title"),
@@ -368,55 +279,42 @@ def _prediction(part: _Part) -> Prediction:
     )
 
 
-def _restored(value: Any, where: str) -> Any:
-    """The value that `serialize.plain` wrote."""
-    if isinstance(value, list):
-        return tuple(_restored(item, where) for item in value)
-    if isinstance(value, dict):
-        if len(value) == 1:
-            ((key, content),) = value.items()
-            if key in (LIST, MAPPING, FLOAT, COMPLEX):
-                return _special(key, content, where)
-        if not all(isinstance(key, str) for key in value):
-            raise ReportError(f"{where}: an object has keys that are no strings")
-        return {key: _restored(item, f"{where}, {key}") for key, item in value.items()}
-    if value is None or isinstance(value, (bool, str)) or _is_number(value):
-        return value
-    raise ReportError(f"{where}: {_short(value)} is no JSON value, or too large")
+def _training(part: Part, rows: tuple[LayerReport, ...]) -> Training:
+    layers, update, states = part.part("layers"), part.part("update"), part.part("states")
+    found = {name: _backward(layers.part(name)) for name in layers.data}
+    if list(found) != [row.name for row in rows]:
+        raise ReportError(f"{part.where}: its layers are not those of the graph, in their order")
+    cost = _cost(update)
+    if cost is None:
+        raise update.wrong("terms", "an object")
+    peak = None if part.get("peak") is None else _step_peak(part.part("peak"))
+    return Training(
+        part.text("optimizer"),
+        found,
+        cost,
+        part.count("gradient_bytes"),
+        {name: states.count(name) for name in states.data},
+        peak,
+    )
 
 
-def _special(key: str, content: Any, where: str) -> Any:
-    try:
-        if key == FLOAT:
-            return {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}[content]
-        if key == COMPLEX:
-            real, imaginary = content
-            return complex(_restored(real, where), _restored(imaginary, where))
-        if key == LIST:
-            return [_restored(item, where) for item in content]
-        return {_restored(name, where): _restored(item, where) for name, item in content}
-    except (KeyError, TypeError, ValueError):
-        raise ReportError(f"{where}: {_short({key: content})} is no {key[1:]}") from None
+def _backward(part: Part) -> Backward:
+    state = part.one_of("state", BACKWARD_STATES)
+    cost = _cost(part)
+    if (cost is None) != (state == UNSUPPORTED):
+        raise part.wrong("terms", f"what a backward pass that is {state} has")
+    again = None if part.get("recomputed") is None else _cost(part.part("recomputed"))
+    saved = None if part.get("saved") is None else tuple(map(_saved, part.parts("saved")))
+    return Backward(state, part.text("reason"), cost, again, saved)
 
 
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < LIMIT
+def _saved(part: Part) -> tuple[str, int]:
+    return part.text("name"), part.count("bytes")
 
 
-def _is_number(value: object) -> bool:
-    """A number of a size that Python can print; infinities are written otherwise."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return type(value) is int and -LIMIT < value < LIMIT
-
-
-def _short(value: object) -> str:
-    if isinstance(value, Mapping):
-        return f"an object with {', '.join(map(repr, list(value)[:3])) or 'nothing'}"
-    if isinstance(value, int) and abs(value) >= LIMIT:
-        return "a number of more than 250 digits"  # Python refuses to print very long ones
-    text = f"an array of {len(value)}" if isinstance(value, list) and len(value) > 4 else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _step_peak(part: Part) -> StepPeak:
+    sizes = [part.count(name) for name in ("weights", "gradients", "states", "activations", "flowing")]
+    return StepPeak(part.count("bytes"), part.one_of("phase", PHASES), part.text("layer"), *sizes)
 
 
 __all__ = ["parse", "read"]

@@ -16,6 +16,7 @@ from multiprof.ops import OPS, Op
 from multiprof.report import Report
 from multiprof.reporters.tables import facts, plain, wrapped
 from multiprof.reporters.text import Terminal, clean, shape
+from multiprof.training import Backward
 
 Formulas = Mapping[str, Sequence[Formula]]
 Rows = list[tuple[str, str]]
@@ -60,6 +61,8 @@ def explain_layer(report: Report, name: str, formulas: Formulas) -> str:
     lines += _rows([*rows, *(("attribute", key, _shown(value)) for key, value in layer.attrs.items())])
     lines += ["", *_calculation(row, formulas.get(layer.op, ()))]
     lines += ["", *_rows(_outcome(report, row))]
+    if report.training is not None:
+        lines += ["", "backward", *_rows(_backward(report.training.layer(row.name)))]
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +173,18 @@ def _outcome(report: Report, row: LayerReport) -> list[tuple[str, str]]:
         rows.append(("sees", f"{'×'.join(map(str, seen.size))} of the input, {'×'.join(map(str, seen.jump))} apart"))
     rows.append(("supplied by", row.provider or "nobody"))
     return rows
+
+
+def _backward(part: Backward) -> list[tuple[str, str]]:
+    """What the layer's gradients take, and what is kept for them."""
+    rows = [("state", part.state + (f": {part.reason}" if part.reason else ""))]
+    for term, counts in (part.cost or Cost()).terms.items():
+        rows.append((term, ", ".join(f"{getattr(counts, p):,} {p}" for p in PRIMITIVES if getattr(counts, p))))
+    if part.recomputed is not None:
+        rows.append(("recomputed", f"{part.recomputed.macs:,} macs, {part.recomputed.flops:,} flops"))
+    if part.saved is None:
+        rows.append(("keeps", "an unknown number of bytes"))
+    return rows + [("keeps", f"{size:,} bytes of {name}") for name, size in part.saved or ()]
 
 
 def _number(value: int | None) -> str:

@@ -40,12 +40,17 @@ class Peak:
 
 
 def storages(graph: Graph, skip: Set[str] = frozenset()) -> list[Storage]:
+    """Every activation storage of the graph with its life: the first part of `rooted`."""
+    return rooted(graph, skip)[0]
+
+
+def rooted(graph: Graph, skip: Set[str] = frozenset()) -> tuple[list[Storage], dict[str, Storage | None]]:
     """Every activation storage of the graph with its life, in the order of allocation.
 
     A storage lives from the layer that makes it to the last use of any tensor that shares it (views, in-place
     writes); graph inputs live from the start, graph outputs to the end (layer number ``len(graph.layers)``). What a
     loop reads from outside lives as long as the loop. ``skip`` names the layers that do not run: those of the branch
-    not taken.
+    not taken. With them comes the storage under each tensor by name, ``None`` for what is held apart.
     """
     roots: dict[str, Storage | None] = dict.fromkeys(graph.parameters)  # tensor name -> storage; None: held apart
     found: list[Storage] = []
@@ -82,7 +87,7 @@ def storages(graph: Graph, skip: Set[str] = frozenset()) -> list[Storage]:
         kept = roots.get(spec.name)
         if kept is not None:
             kept.last = len(graph.layers)
-    return found
+    return found, roots
 
 
 def _carry(
@@ -195,4 +200,4 @@ def _total(live: Iterable[Storage], size: Callable[[TensorSpec], int]) -> int | 
         return None
 
 
-__all__ = ["Peak", "Storage", "activation_bytes", "activation_elements", "peak", "storages"]
+__all__ = ["Peak", "Storage", "activation_bytes", "activation_elements", "peak", "rooted", "storages"]

@@ -18,6 +18,7 @@ from multiprof.layer_report import COUNTED, FREE, PRICED, STATES, UNSUPPORTED, L
 from multiprof.measurement import Measurement
 from multiprof.memory import Peak, Storage
 from multiprof.prediction import Prediction
+from multiprof.training import Training
 
 if TYPE_CHECKING:
     from multiprof.receptive_field import ReceptiveField
@@ -37,6 +38,7 @@ class Report:
 
     ``layers`` are in the order of ``graph.layers``. ``tool`` and ``environment`` say what made the report and where;
     ``model`` holds ``format`` and ``file_bytes`` (``None`` for a live model) and whatever else is known of its file.
+    ``training`` is there where a training step was analysed: the layers then hold the forward pass in training.
     """
 
     graph: Graph
@@ -48,6 +50,7 @@ class Report:
     environment: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     predictions: tuple[Prediction, ...] = ()
+    training: Training | None = None
 
     def __post_init__(self) -> None:
         derived = ("name", "framework", "digest")  # these stand in the graph
@@ -107,6 +110,14 @@ class Report:
     @property
     def flops(self) -> int:
         return self.counts.flops
+
+    @property
+    def step(self) -> Counts | None:
+        """Primitive operations of a whole training step: forward, backward, recomputed and update."""
+        training = self.training
+        if training is None:
+            return None
+        return self.counts + training.backward + training.recomputed + training.update.counts
 
     @property
     def macs_per_sample(self) -> int | float | None:

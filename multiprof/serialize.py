@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from multiprof.ir import Graph, Parameter, Region, TensorSpec
 from multiprof.layer_report import LayerReport
 from multiprof.measurement import Measurement
 from multiprof.prediction import Prediction
+from multiprof.training import Backward, Training
 
 if TYPE_CHECKING:
     from multiprof.report import Report
@@ -64,6 +66,7 @@ def dump(report: Report) -> dict[str, Any]:
         },
         "measurements": [_measurement(m) for m in report.measurements],
         "predictions": [_prediction(p) for p in report.predictions],
+        "training": None if report.training is None else _training(report.training, report),
         "warnings": list(report.warnings),
     }
 
@@ -270,6 +273,40 @@ def _prediction(p: Prediction) -> dict[str, Any]:
             }
             for k in p.kernels
         ],
+    }
+
+
+def _training(training: Training, report: Report) -> dict[str, Any]:
+    """What a training step takes; the totals are for other readers."""
+    peak, step = training.peak, report.step
+    return {
+        "optimizer": training.optimizer,
+        "totals": {
+            "backward": _counts(training.backward),
+            "recomputed": _counts(training.recomputed),
+            "step": None if step is None else _counts(step),
+            "step_flops": None if step is None else step.flops,
+            "saved_bytes": training.saved_bytes,
+            "state_bytes": training.state_bytes,
+            "peak_bytes": training.peak_bytes,
+        },
+        "update": _cost(training.update),
+        "gradient_bytes": training.gradient_bytes,
+        "states": dict(training.states),
+        "peak": None if peak is None else asdict(peak),
+        "layers": {name: _backward(part) for name, part in training.layers.items()},
+    }
+
+
+def _backward(part: Backward) -> dict[str, Any]:
+    return {
+        "state": part.state,
+        "reason": part.reason,
+        **_cost(part.cost),
+        "macs": part.macs,
+        "flops": part.flops,
+        "recomputed": None if part.recomputed is None else _cost(part.recomputed),
+        "saved": None if part.saved is None else [{"name": name, "bytes": size} for name, size in part.saved],
     }
 
 

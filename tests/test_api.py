@@ -129,8 +129,8 @@ def test_trust_without_effect_is_told(nets):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"train": True}, "this version counts inference only"),
-        ({"optimizer": "adam"}, "this version counts inference only"),
+        ({"optimizer": "adam"}, "give train=True"),
+        ({"train": True, "optimizer": "lion"}, "one of sgd, momentum, adam, adamw, adafactor"),
         ({"convention": "thop"}, "only the 'default' convention, not 'thop'"),
         ({"causal": "half"}, "causal is 'half'; one of full, unmasked"),
         ({"dims": {"batch": 0}}, "dims: 'batch': 0 is not a name with an integer of at least 1"),

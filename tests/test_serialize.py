@@ -47,7 +47,7 @@ def test_the_keys_of_a_report() -> None:
     data = dump(report())
     assert list(data) == [
         "schema_version", "tool", "environment", "model", "inputs", "convention", "totals", "coverage", "unsupported",
-        "graph", "measurements", "predictions", "warnings",
+        "graph", "measurements", "predictions", "training", "warnings",
     ]  # fmt: skip
     assert data["schema_version"] == 1
     assert data["model"] == {

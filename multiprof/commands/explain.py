@@ -7,13 +7,13 @@ import os
 from dataclasses import replace
 
 from multiprof.commands.console import say, show
-from multiprof.commands.model import add_model_arguments, analyze_from
+from multiprof.commands.model import add_model_arguments, add_training_arguments, analyze_from
 from multiprof.errors import UsageError
 
 COLUMNS = 100  # of the text, where stdout has no edge of its own
 
 # Arguments that mean something only where a model is read.
-_READING = ("input", "dim", "trips", "framework", "signature", "hash", "causal", "trust")
+_READING = ("input", "dim", "trips", "framework", "signature", "hash", "causal", "trust", "train", "optimizer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="OP or MODEL", help="an op such as conv; or a model, as for analyze")
     parser.add_argument("layer", nargs="?", metavar="LAYER", help="the name of a layer of the model")
     add_model_arguments(parser)
+    add_training_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -40,12 +40,23 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--trust", action="store_true", help="allow files that run code when they are read")
 
 
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that ask for a training step."""
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--train", action="store_true", help="count a training step: forward, backward, what is kept between, the peak"
+    )
+    group.add_argument(
+        "--optimizer", metavar="NAME", help="with its states and update: sgd, momentum, adam, adamw or adafactor"
+    )
+
+
 def analyze_from(args: argparse.Namespace) -> Report:
     """`multiprof.analyze` as the command line asks for it.
 
     Whatever the model prints goes to stderr, so that stdout holds the result alone.
     """
-    keywords = reading(args)
+    keywords = reading(args) | {"train": args.train, "optimizer": args.optimizer}
     from contextlib import redirect_stdout
     from time import perf_counter
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 from multiprof.ir import PREPARED, Graph, Mark
 
 
-def mark_prepared(graph: Graph) -> Graph:
+def mark_prepared(graph: Graph, but: Container[str] = ()) -> Graph:
     """Mark the layers that compute from parameters, buffers and constants alone: their result is itself a weight.
 
     Such a layer reads at least one tensor, and every tensor it reads is declared, written into the program (op
     ``constant``) or made by another prepared layer. Creation ops (``fill``, ``arange``, ``random``) read nothing and
     are not prepared, nor is what is computed from them: a network that starts from zeros or noise does its work on
-    every run.
+    every run. ``but`` names the parameters that change from run to run, as training changes them.
     """
-    weights = set(graph.parameters)
+    weights = {name for name in graph.parameters if name not in but}
     marks = dict(graph.marks)
     for layer in graph.layers:
         if layer.op == "constant":

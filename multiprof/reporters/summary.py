@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multiprof.layer_report import UNSUPPORTED
 from multiprof.measurement import WHOLE, Measurement
 from multiprof.prediction import BOUNDS, Prediction
-from multiprof.reporters import text
+from multiprof.reporters import text, training
 from multiprof.reporters.outline import Node, walk
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def totals(report: Report) -> Pairs:
     """Labels and texts of the figures."""
     predictions = [pair for prediction in report.predictions for pair in predicted(prediction)]
     measured = [("Measured", measured_text(m)) for m in report.measurements if m.kind == WHOLE]
-    return [*_weights(report), *_operations(report), *_memory(report), *measured, *predictions]
+    return [*_weights(report), *_operations(report), *_memory(report), *training.lines(report), *measured, *predictions]
 
 
 def notes(report: Report) -> Pairs:

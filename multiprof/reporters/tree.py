@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multiprof.reporters import outline, summary, text
+from multiprof.reporters import outline, summary, text, training
 from multiprof.reporters.tables import Column, facts, table
 from multiprof.reporters.text import Terminal
 
@@ -62,6 +62,8 @@ def render(
 
     hang("", "", outline.DEPTH if depth is None else depth)
     lines = [terminal.cell(summary.heading(report)), "", *table(columns, cells, terminal)]
+    if report.training is not None:
+        lines += ["", *facts(training.lines(report), terminal)]
     lines += ["", *facts(summary.notes(report), terminal)]
     if report.warnings:
         lines += ["", *facts((("Warning", warning) for warning in report.warnings), terminal)]

@@ -86,6 +86,9 @@ class Tracer:
         self.values: dict[int, torch.Tensor] = {}
         self.stale: set[int] = set()  # ids of tensors written to on shapes alone: the values they hold are old
         self.twice = False  # the operation at hand is done for real as well
+        self.train = False  # the training form is read: what autograd would record matters
+        self.outside: list[str] = []  # layers outside autograd's record
+        self.segments: list[list[str]] = []  # layers of each checkpointed call
         self.base: dict[int, int] = {}  # id of a view -> id of the tensor whose storage it shares
         self.families: dict[int, list[torch.Tensor]] = {}  # id of a base -> it and its views that may still be in use
         self.taken: dict[str, int] = {}
@@ -276,6 +279,8 @@ class Tracer:
             wanted = f"{label}/{short}" if label else short
         frame.used = True
         name = self.unique(wanted)
+        if self.train and not torch.is_grad_enabled():
+            self.outside.append(name)
         outs: dict[str, TensorSpec] = {}
         alive = self.alive
         for role, tensor in outputs.items():
@@ -305,10 +310,10 @@ class Tracer:
             self.specs[key] = TensorSpec(tuple(y.shape), NAMES[y.dtype], spec.name)
             self.declared.add(key)
             self.alive.append(y)
-            self._relate(x, y)
+            self.relate(x, y)
             return y
         self.emit(op, {"x": x}, {"y": y}, attrs, "", (("y", "x", VIEW),))
-        self._relate(x, y)
+        self.relate(x, y)
         return y
 
     def same(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -319,7 +324,7 @@ class Tracer:
                 if id(x) in known:
                     known.add(id(y))
             self.alive.append(y)
-            self._relate(x, y)
+            self.relate(x, y)
         return y
 
     def views(self, op: str, x: torch.Tensor, pieces: Iterable[torch.Tensor], attrs: dict[str, Any]) -> None:
@@ -333,16 +338,16 @@ class Tracer:
         outputs = {f"y{i}": y for i, y in enumerate(pieces)}
         self.emit(op, {"x": x}, outputs, attrs, "", tuple((role, "x", VIEW) for role in outputs))
         for y in pieces:
-            self._relate(x, y)
+            self.relate(x, y)
 
     def rebase(self, x: torch.Tensor, onto: torch.Tensor) -> None:
         """Record that ``x`` now stands on the storage of ``onto`` instead of its own."""
         left = self.base.get(id(x), id(x))
         if left in self.families:
             self.families[left] = [tensor for tensor in self.families[left] if tensor is not x]
-        self._relate(onto, x)
+        self.relate(onto, x)
 
-    def _relate(self, x: torch.Tensor, y: torch.Tensor) -> None:
+    def relate(self, x: torch.Tensor, y: torch.Tensor) -> None:
         root = self.base.get(id(x), id(x))
         self.base[id(y)] = root
         family = self.families.get(root)

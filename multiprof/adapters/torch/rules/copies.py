@@ -11,12 +11,15 @@ from multiprof.adapters.torch.rules._common import Tensor, broadcast
 from multiprof.adapters.torch.rules._moves import Base, like_strides, made, suggested_format
 from multiprof.adapters.torch.table import STAYING, lookup, rule
 from multiprof.adapters.torch.tracer import Tracer
+from multiprof.ir import VIEW
 
 # -- the same elements -------------------------------------------------------------------------------------------------
 
 
 @rule("Tensor.data.__get__")
 def data(t: Tracer, input: Tensor) -> Any:
+    if t.train:
+        return _detached(t, input, input.data)
     return t.same(input, input.data)  # unlike a detached tensor, it has a version counter of its own
 
 
@@ -26,7 +29,15 @@ def data(t: Tracer, input: Tensor) -> Any:
     aten=("detach", "alias", "lift", "lift_fresh", "_lazy_clone"),
 )
 def detach(t: Tracer, input: Tensor) -> Any:
-    return t.same(input, made(t, Base.detach, input))
+    y = made(t, Base.detach, input)
+    return _detached(t, input, y) if t.train else t.same(input, y)
+
+
+def _detached(t: Tracer, x: Tensor, y: Tensor) -> Tensor:
+    """In the training form a tensor of its own: no gradient goes back through it."""
+    t.emit("identity", {"x": x}, {"y": y}, {"detached": True}, "detach", (("y", "x", VIEW),))
+    t.relate(x, y)
+    return y
 
 
 @rule(
