@@ -13,7 +13,12 @@ ADAPTERS: tuple[Adapter, ...] = (
     Adapter(
         "torch",
         "multiprof.adapters.torch:read",
-        types=("torch.nn.modules.module.Module",),
+        types=("torch.nn.modules.module.Module", "torch.export.exported_program.ExportedProgram"),
+        suffixes=(".pt2", ".pt", ".pth", ".ptl", ".torchscript", ".safetensors", ".pkl", ".pickle"),
+        # A zip archive whose entries stand in a folder, one of those that torch writes; what it wrote before version
+        # 1.6; any other pickle; safetensors: how long its header is, and a JSON object.
+        pattern=rb"(?s)PK\x03\x04.{26}(serialized_|version|[^/\x00]{1,400}/(\.?data[./]|\.format|code/|constants\.pkl|version"
+        rb"|archive_|models/|byteorder|extra/))|\x80[\x02-\x05][\x8a\x95}(c]|.{4}\x00{4}\{\s*\"",
         requires=("torch",),
         extra="torch",
         callables=True,

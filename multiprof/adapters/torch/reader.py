@@ -1,4 +1,4 @@
-"""Reads a live PyTorch module, or any callable on tensors, into a Graph."""
+"""Reads a live PyTorch module, any callable on tensors, or a file of either into a Graph."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -19,6 +20,7 @@ from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing 
 from multiprof.adapters.torch.arguments import Arguments, parameter_names
 from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing_tensors
 from multiprof.adapters.torch.exported import unpacked
+from multiprof.adapters.torch.files import WithoutValues, opened, scripted
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
@@ -41,21 +43,28 @@ _one_at_a_time = RLock()
 def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: Any, options: ReadOptions) -> Graph:
     """Trace ``model`` on ``inputs`` and return its Graph; the model and torch's global state come back as they were.
 
-    ``leaves`` are the foreign names some formula claims: a module of such a class becomes one layer. Raises
-    `InputsError` when the model cannot run on the inputs and `ModelError` when it raises for another reason.
+    ``model`` may be the path of a file, which runs code of its own only where the options trust it. ``leaves`` are the
+    foreign names some formula claims: a module of such a class becomes one layer. Raises `InputsError` when the model
+    cannot run on the inputs and `ModelError` when it raises for another reason.
     """
-    model, inputs = unpacked(model, inputs)
+    file = opened(model, inputs, options.trust) if isinstance(model, Path) else None
+    if file is not None:
+        model, inputs = file.model, file.inputs
+    model, inputs = unpacked(_original(model), inputs)
+    if isinstance(model, torch.jit.ScriptModule):
+        model = scripted(model)
     if inputs is None:
         raise InputsError(
             "a PyTorch model does not carry its input shapes: give inputs, e.g. (1, 3, 224, 224) or --input 1x3x224x224"
         )
     with _one_at_a_time:
-        return _read(_original(model), inputs, leaves)
+        graph = _read(model, inputs, leaves)
+    if file is not None:
+        graph.metadata |= {"format": file.format, "trust": file.trusted}
+    return graph
 
 
 def _read(model: Any, inputs: Inputs, leaves: frozenset[str]) -> Graph:
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError("a TorchScript module hides its operations from this reader: give the original nn.Module")
     tree = ModuleTree(model)
     # Arguments that are no tensors (a key-value cache) may change too, and are the caller's.
     state = ModelState(tree.modules, (*tree.holders, *inputs.args, *inputs.kwargs.values()))
@@ -142,6 +151,8 @@ class _Reading:
         declarations = Declarations(self.tracer)
         declarations.declare(tree.modules, tree.paths)
         self.scopes = Scopes(self.tracer, tree, declarations, leaves)
+        if isinstance(model, WithoutValues):
+            self.tracer.undo.append(model.attach(self.tracer, self.scopes.classes))
         forward = model.forward if isinstance(model, torch.nn.Module) else model
         self.arguments = Arguments(self.tracer, _float_dtype(tree), parameter_names(forward))
 
@@ -190,6 +201,11 @@ class _Reading:
         ) from error
 
     def _check_runnable(self) -> None:
+        if isinstance(self.model, WithoutValues):
+            raise ModelError(
+                f"shapes alone do not say what {self.model.sort} computes ({self.why}), and a file is not run: load "
+                "the model where you trust it and give it as file.py:callable"
+            )
         if any(p.is_meta for m in self.tree.modules for p in m._parameters.values() if p is not None):
             raise ModelError(
                 f"shapes alone do not say what this model computes ({self.why}), and its parameters are on the meta "
@@ -213,7 +229,12 @@ class _Reading:
         else:
             rung = KERNEL_RUNG if tracer.kernel_calls else RULES_RUNG
         model = self.model
-        name = type(model).__name__ if isinstance(model, torch.nn.Module) else getattr(model, "__name__", "callable")
+        if isinstance(model, WithoutValues):
+            name = model.title
+        elif isinstance(model, torch.nn.Module):
+            name = type(model).__name__
+        else:
+            name = getattr(model, "__name__", "callable")
         return Graph(
             name,
             "torch",

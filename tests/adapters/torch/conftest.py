@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -360,3 +362,23 @@ def trace() -> Callable[..., Graph]:
         return read(model, inputs, leaves=frozenset(), trace=None, options=ReadOptions())
 
     return read_it
+
+
+@pytest.fixture
+def rewritten(tmp_path: Path) -> Callable[..., Path]:
+    """``rewritten(path, entry, old, new)``: a copy of a zip archive with bytes of one entry replaced."""
+
+    def copy(path: Path, entry: str, old: bytes, new: bytes) -> Path:
+        to = tmp_path / f"rewritten-{path.name}"
+        found = 0
+        with zipfile.ZipFile(path) as source, zipfile.ZipFile(to, "w") as target:
+            for info in source.infolist():
+                data = source.read(info)
+                if info.filename.endswith(entry):
+                    found += data.count(old)
+                    data = data.replace(old, new)
+                target.writestr(info.filename, data)
+        assert found, f"{entry} holds no {old!r}"
+        return to
+
+    return copy
