@@ -72,3 +72,31 @@ def test_runs_of_other_steps_are_left_out(join):
     steps = [("a", 1.0), ("b", 2.0)]
     assert [part.times for part in join.parts([warm, steps, steps])] == [(1.0, 1.0), (2.0, 2.0)]
     assert join.parts([]) == []
+
+
+def test_what_ran_in_another_step_is_in_its_group_with_what_leads_to_it(join):
+    """skip ran inside a's step, and sum inside b's: act is behind sum, a_act was on the way from a to skip."""
+    assert join.parts([[("a", 1.0), ("b", 4.0)]], {"skip:y": "a", "sum:y": "b:y"}) == [
+        Part(("a", "a_act", "skip"), (1.0,)),
+        Part(("b", "sum", "act"), (4.0,)),
+    ]
+
+
+def test_layers_of_a_step_that_was_not_timed_are_in_no_group(join):
+    assert join.parts([[("a_act:y", 1.0), ("act:y", 4.0)]], {"skip:y": "", "b:y": ""}) == [
+        Part(("a", "a_act"), (1.0,)),
+        Part(("sum", "act"), (4.0,)),
+    ]
+
+
+def test_what_is_merged_into_nothing_known_or_has_a_step_of_its_own_stays(join):
+    steps = [("a", 1.0), ("b", 4.0)]
+    assert join.parts([steps], {"b": "a", "skip:y": "elsewhere", "nothing": "a"}) == join.parts([steps])
+
+
+def test_a_step_without_a_name_is_beside_all_layers(join):
+    assert join.parts([[("a", 1.0), ("", 2.0), ("reorder", 8.0), ("b", 4.0)]]) == [
+        Part(("a", "a_act", "skip"), (9.0,)),
+        Part((), (2.0,)),
+        Part(("b", "sum", "act"), (4.0,)),
+    ]
