@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from functools import cache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from multiprof.errors import UsageError
@@ -63,9 +63,7 @@ class Measurement:
         if not self.times:
             raise UsageError(f"measurement of {self.runner}: no times")
         if (self.kind == COMPARED) != bool(self.baseline) or len(self.baseline) not in (0, len(self.times)):
-            raise UsageError(
-                f"measurement of {self.runner}: a compared one, and no other, has a baseline for every time"
-            )
+            raise UsageError(f"measurement of {self.runner}: a baseline for every time goes with kind compared")
         for t in (*self.times, *self.baseline, *self.device_times):
             if not (math.isfinite(t) and t >= 0):
                 raise UsageError(f"measurement of {self.runner}: {t!r} is no time in seconds")
@@ -127,7 +125,7 @@ class Measurement:
 
     @property
     def ratio(self) -> tuple[float, float, float] | None:
-        """The median over the baseline's, and the ends of its interval (`METHOD`); ``None`` where nothing is compared."""
+        """The median over the baseline's, and the ends of its interval (`METHOD`); ``None`` without a baseline."""
         return ratio_of_medians(self.baseline, self.times) if self.baseline else None
 
 

@@ -277,7 +277,7 @@ def _measured(job: Job, settings: Settings, cwd: str) -> list[Measurement]:
     )
     parts = [
         Measurement(tuple(part["times"]), kind="group" if part["subject"] else "overhead",
-                    subject=tuple(part["subject"]), **shared)
+                    subject=tuple(part["subject"]), label=part["label"], **shared)
         for part in result["parts"]
     ]  # fmt: skip
     return [whole, *parts]

@@ -97,7 +97,7 @@ def make(job: Job) -> Iterator[dict[str, Any]]:
 def _part(part: Part) -> dict[str, Any]:
     """Of many thousand runs of a small layer some, evenly chosen, tell as much and keep the report small."""
     step = max(1, -(-len(part.times) // SAMPLES))
-    return {"subject": list(part.subject), "times": list(part.times[::step])}
+    return {"subject": list(part.subject), "times": list(part.times[::step]), "label": part.label}
 
 
 def _timed(timed: Timed) -> dict[str, Any]:

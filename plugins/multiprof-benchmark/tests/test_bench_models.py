@@ -24,8 +24,11 @@ import torch
 from torch import nn
 from multiprof import Inputs, TensorSpec
 
-def analysed():  # the reader runs a model under modes of its own
-    return bool(torch.overrides._get_current_function_mode_stack())
+def modes():  # the reader runs a model under a mode of its own, and so does what times its layers
+    return [type(mode).__name__ for mode in torch.overrides._get_current_function_mode_stack()]
+
+def analysed():
+    return "ShapeMode" in modes()
 
 class Words(nn.Module):
     def __init__(self):
@@ -60,7 +63,7 @@ class Dies(Words):
     calls = 0
 
     def forward(self, ids):
-        if self.linear._forward_hooks and not analysed():  # when its layers are timed
+        if "Calls" in modes():  # when its layers are timed
             os.kill(os.getpid(), 11)
         return super().forward(ids)
 """

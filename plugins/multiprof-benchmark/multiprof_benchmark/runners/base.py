@@ -12,10 +12,13 @@ from multiprof_benchmark.subject import Options, Subject
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Seconds of the layers ``subject``, which ran as one; none of them, and it is what the runtime spends beside."""
+    """Seconds of the layers ``subject``, which ran as one; none of them, and it is what the runtime spends beside, or a
+    step that no layer was found for. ``label`` is the runtime's own name of it.
+    """
 
     subject: tuple[str, ...]
     times: tuple[float, ...]
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from multiprof_benchmark.lower.torch import Program, Step, lower
 from multiprof_benchmark.runners.base import Facts, Part
 from multiprof_benchmark.sessions.torch_device import Device, precision
 from multiprof_benchmark.subject import Options, Subject
+from multiprof_benchmark.timing import repeated
 
 
 class LoweredSession:
@@ -33,16 +34,14 @@ class LoweredSession:
     def per_layer(self, options: Options) -> Iterable[Part]:
         """Each step timed inside whole runs, as it finds the caches; what lies between steps is overhead."""
         watch = _Watch(self.device.wait)
-        runs: list[dict[tuple[str, ...], float]] = []
-        start = perf_counter()
-        rules = options.rules
+
+        def once() -> dict[tuple[str, ...], float]:
+            watch.start()
+            self.program.observed(watch, *self.inputs)
+            return watch.taken
+
         with torch.inference_mode():
-            while len(runs) < max(5, rules.runs // 2) or perf_counter() - start < rules.seconds / 2:
-                watch.start()
-                self.program.observed(watch, *self.inputs)
-                runs.append(watch.taken)
-                if perf_counter() - start > rules.cap:
-                    break
+            runs = repeated(once, options.rules)
         return [Part(subject, tuple(run.get(subject, 0.0) for run in runs)) for subject in runs[-1]]
 
     def facts(self) -> Facts:

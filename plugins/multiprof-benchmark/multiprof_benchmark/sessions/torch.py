@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from time import perf_counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,8 +16,10 @@ from multiprof_benchmark.lower.torch.state import State
 from multiprof_benchmark.lower.torch.table import Context
 from multiprof_benchmark.lower.values import Draws
 from multiprof_benchmark.runners.base import Facts, Part
+from multiprof_benchmark.sessions.torch_calls import Call, Calls, fused_modules, joined, scopes
 from multiprof_benchmark.sessions.torch_device import Device, precision
 from multiprof_benchmark.subject import Options, Subject
+from multiprof_benchmark.timing import repeated
 
 
 class TorchSession:
@@ -48,72 +49,23 @@ class TorchSession:
         return outputs
 
     def per_layer(self, options: Options) -> Iterable[Part]:
-        """Times of leaf modules, by hooks; what modules do beside their leaves is one group of all other layers."""
-        if not isinstance(self.model, nn.Module):
-            return []
-        layers: dict[str, list[str]] = {}
-        for row in self.subject.report.layers:
-            if row.trips != 0 and row.state != "prepared":
-                layers.setdefault(row.scope, []).append(row.name)
-        leaves = {name: module for name, module in self.model.named_modules() if name and not list(module.children())}
-        whole = {name: m for name, m in self.model.named_modules() if isinstance(m, WHOLE) and name}
-        inside = tuple(f"{name}." for name in whole)
-        watched = {name: m for name, m in (leaves | whole).items() if not name.startswith(inside or ("\0",))}
-        runs = self._timed(watched, options)
-        parts, claimed = [], set()
-        for name in runs[-1]:
-            under = [
-                layer for scope, found in layers.items() if scope == name or scope.startswith(f"{name}.")
-                for layer in found
-            ]  # fmt: skip
-            claimed.update(under)
-            if under:
-                parts.append(Part(tuple(under), tuple(run.get(name, 0.0) for run in runs)))
-        return parts
+        """Times of the calls of torch's functions, joined to layers by module, name and order."""
+        model = self.model if isinstance(self.model, nn.Module) else None
+        whole = fused_modules(model, self.run) if model is not None else frozenset[str]()
+        calls = Calls(model, self.device.wait, whole)
 
-    def _timed(self, watched: Mapping[str, nn.Module], options: Options) -> list[dict[str, float]]:
-        taken: dict[str, float] = {}
-        begun: dict[str, float] = {}
+        def once() -> list[tuple[Call, float]]:
+            calls.taken = []
+            with torch.inference_mode(), calls:
+                self.model(*self.args, **self.kwargs)
+            return calls.taken
 
-        def before(name: str) -> Callable[..., None]:
-            def hook(*_: object) -> None:
-                self.device.wait()
-                begun[name] = perf_counter()
-
-            return hook
-
-        def after(name: str) -> Callable[..., None]:
-            def hook(*_: object) -> None:
-                self.device.wait()
-                taken[name] = taken.get(name, 0.0) + perf_counter() - begun[name]
-
-            return hook
-
-        handles = []
-        for name, module in watched.items():
-            handles.append(module.register_forward_pre_hook(before(name)))
-            handles.append(module.register_forward_hook(after(name)))
-        runs: list[dict[str, float]] = []
-        start = perf_counter()
-        try:
-            while len(runs) < max(5, options.rules.runs // 2) or perf_counter() - start < options.rules.seconds / 2:
-                taken.clear()
-                self.run()
-                runs.append(dict(taken))
-                if perf_counter() - start > options.rules.cap:
-                    break
-        finally:
-            for handle in handles:
-                handle.remove()
-        return runs
+        with scopes(calls):
+            return joined(self.subject.report, repeated(once, options.rules))
 
     def facts(self) -> Facts:
         found = {"torch": torch.__version__, **environment.versions("numpy"), **self.device.environment()}
         return Facts(self.device.name, self.device.threads(), found, (), self.device.memory())
-
-
-# Modules that do their children's work themselves, so that hooks on the children see nothing.
-WHOLE = (nn.MultiheadAttention,)
 
 
 def loaded(subject: Subject) -> tuple[Any, Mapping[str, Any]]:
