@@ -26,14 +26,16 @@ class Archive:
 
     def __init__(self, path: Path | str, stream: BinaryIO | None = None) -> None:
         self.path = path
+        self._file = Path(path).open("rb") if stream is None else stream  # noqa: SIM115  # until close()
         try:
-            self._file = Path(path).open("rb") if stream is None else stream  # noqa: SIM115  # until close()
             _check_directory(self._file)
             self._zip = zipfile.ZipFile(self._file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+            self._file.close()
             raise self.damaged(str(error)) from error
         entries = self._zip.infolist()
         if len(entries) > MOST:
+            self.close()
             raise self.damaged(f"it lists {len(entries):,} entries")
         names = [entry.filename for entry in entries]
         root = names[0].partition("/")[0] + "/" if names else ""

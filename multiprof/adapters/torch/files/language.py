@@ -172,6 +172,8 @@ class Language:
             return local[node.id]
         if node.id in _NUMBERS:
             return _NUMBERS[node.id]
+        if node.id not in _HOMES:
+            raise ModelError(f"the code names {node.id}, which is not there")
         return _Path(node.id)
 
     def _of_attribute(self, node: ast.Attribute, local: dict[str, Any]) -> Any:
@@ -336,6 +338,7 @@ def set_attribute(owner: Any, name: str, value: Any) -> None:
     write(name, value)
 
 
+_HOMES = frozenset(("torch", "ops", "CONSTANTS", "__torch__"))  # where dotted names begin
 _NUMBERS = {"inf": float("inf"), "nan": float("nan")}
 _TYPES: dict[str, Any] = {
     "Tensor": torch.Tensor, "int": int, "float": float, "bool": bool, "str": str, "NoneType": type(None),

@@ -48,7 +48,8 @@ def call_operator(namespace: str, name: str, args: list[Any], kwargs: dict[str, 
             result = about(*args)
             if result is not NotImplemented:
                 return result
-        if not any(map(_holds_tensor, args)) or name in _CONTAINERS:
+        of_list = name in _CONTAINERS and not (args and isinstance(args[0], torch.Tensor))
+        if of_list or not any(map(_holds_tensor, args)):
             plain = _PLAIN.get(name)
             if plain is not None:
                 return _bounded(plain(*args, **kwargs))
@@ -234,7 +235,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 # Operators on lists and dicts that hold tensors, too.
 _CONTAINERS = frozenset(
     (
-        "len", "list", "__getitem__", "_set_item", "append", "extend", "insert", "pop", "copy", "clear",
+        "add", "mul", "slice", "len", "list", "__getitem__", "_set_item", "append", "extend", "insert", "pop", "copy", "clear",
         "reverse", "keys", "values", "items", "get", "update", "dict", "__is__", "__isnot__", "format", "warn",
     )
 )  # fmt: skip
