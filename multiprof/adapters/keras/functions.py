@@ -122,6 +122,14 @@ def conv_transpose(a: Arguments) -> Described | None:
         "kernel_size": kernel[:rank], "stride": stride, "dilation": dilation, "groups": 1, "in_channels": kernel[-1],
         "out_channels": kernel[-2], "data_format": _format(rank, last),
     }  # fmt: skip
+    sizes = _spatial(tuple(shape), last)
+    if None not in sizes:  # what is cropped is the padding of the convolution from the result to x
+        found = _window(sizes, kernel[:rank], stride, dilation, a["padding"])
+        attrs["padding"] = found[1] if found else ((0, 0),) * rank
+        windows = zip(_spatial(x, last), sizes, attrs["padding"], kernel[:rank], stride, dilation, strict=True)
+        attrs["output_padding"] = tuple(
+            m - ((n - 1) * s - sum(pads) + d * (k - 1) + 1) for n, m, pads, k, s, d in windows
+        )
     return Described("conv_transpose", {"x": a["inputs"], "weight": a["kernel"]}, attrs, tuple(shape))
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from flat_files import Call, Residual, kinds
 from multiprof_benchmark.lower.tflite import lower
 from torch import nn
 
 import multiprof
-from multiprof import UnsupportedOpError
 
 
 def run(data: bytes, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -47,18 +47,6 @@ def same(model: nn.Module, *shapes: tuple[int, ...], tolerance: float = 1e-4) ->
         assert np.abs(got - expected.numpy()).max() <= tolerance * scale
 
 
-class Call(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function, *parts: nn.Module) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-        self.function = function
-
-    def forward(self, *operands):
-        return self.function(self, *operands)
-
-
 @pytest.mark.parametrize(
     "conv",
     [
@@ -90,11 +78,24 @@ def test_a_grouped_convolution():
         nn.ConvTranspose2d(4, 6, 3, 1, 1),
         nn.ConvTranspose2d(4, 6, 5, 3, 2, bias=False),
         nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=2),
+        nn.ConvTranspose2d(4, 6, 2, 3, output_padding=2),  # beyond the kernel there is the bias
+        nn.ConvTranspose2d(4, 6, 1, 2, output_padding=1),
+        nn.ConvTranspose1d(4, 6, 4, 2, 1),
     ],
     ids=str,
 )
 def test_deconvolutions(deconv):
-    same(deconv, (2, 4, 5, 6))
+    same(deconv, (2, 4, 5, 6)[: len(deconv.kernel_size) + 2])
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Hardtanh()], ids=str)
+@pytest.mark.parametrize(("padding", "cut"), [(1, []), (2, ["SLICE"])], ids=["same", "cut"])
+def test_deconvolutions_with_a_norm_and_an_activation(activation, padding, cut):
+    """Each is one operator, with the norm in its weight and the activation fused; what is cropped is cut behind it."""
+    model = nn.Sequential(nn.ConvTranspose2d(4, 6, 4, 2, padding, bias=False), nn.BatchNorm2d(6), activation)
+    same(model, (2, 4, 5, 6))
+    written = kinds(lower(multiprof.analyze(model.eval(), (2, 4, 5, 6))).data)
+    assert [kind for kind in written if kind != "TRANSPOSE"] == ["TRANSPOSE_CONV", *cut]
 
 
 @pytest.mark.parametrize(
@@ -226,28 +227,6 @@ def test_functions(function):
     same(Call(function), (2, 4, 6, 5))
 
 
-class Residual(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6())
-        self.body = nn.Sequential(
-            nn.Conv2d(8, 8, 3, padding=1),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 8, 3, padding=1),
-            nn.BatchNorm2d(8),
-        )
-        self.up = nn.ConvTranspose2d(8, 4, 4, 2, 1)
-        self.norm = nn.BatchNorm2d(4)
-        self.head = nn.Linear(4, 5)
-
-    def forward(self, x):
-        x = self.stem(x)
-        x = torch.relu(x + self.body(x))
-        x = self.norm(self.up(x))
-        return self.head(x.mean((2, 3)))
-
-
 def test_a_network_with_folded_norms_and_merged_activations():
     same(Residual(), (2, 3, 16, 16))
 
@@ -291,8 +270,6 @@ def test_what_cannot_be_written_is_named_and_weighed():
             return self.b(torch.fft.fft(self.a(x)).real)
 
     report = multiprof.analyze(Half(), (2, 8))
-    with pytest.raises(UnsupportedOpError):
-        multiprof.analyze(Half(), (2, 8), strict=True)
     flat = lower(report)
     assert flat.share.of_macs == 1.0
     assert not flat.share.complete

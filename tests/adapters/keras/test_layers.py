@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -107,3 +108,21 @@ def test_frozen_weights_are_parameters_that_do_not_train(analyze: Analyze) -> No
         "moving_mean": "buffer",
         "moving_variance": "buffer",
     }
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("kernel", "stride"), [(4, 2), (3, 2), (5, 3), (2, 3), (3, 1)])
+def test_what_a_deconvolution_crops(padding: str, kernel: int, stride: int, analyze: Analyze) -> None:
+    """Where Keras puts what one element of x makes says how much it crops before; the size says how much behind."""
+    steps, at = 7, 3
+    layer = layers.Conv1DTranspose(1, kernel, stride, padding, kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((steps, 1)), layer])
+    one = np.zeros((1, steps, 1), np.float32)
+    one[0, at] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's __array__ knows no copy=, which numpy 2 wants
+        made = keras.ops.convert_to_numpy(model(one))[0, :, 0]
+    attrs = analyze(model, (1, steps, 1)).graph.layers[0].attrs
+    ((before, behind),) = attrs["padding"]
+    assert list(np.flatnonzero(made)) == [at * stride - before + tap for tap in range(kernel)]
+    assert len(made) == (steps - 1) * stride + kernel - before - behind + attrs["output_padding"][0]

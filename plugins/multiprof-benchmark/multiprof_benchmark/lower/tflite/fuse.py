@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from multiprof import Graph, Layer
 
 _KIND = schema.ActivationFunctionType
-HOSTS = frozenset(("conv", "linear", "add", "sub", "mul", "div", "max_pool", "avg_pool"))
+HOSTS = frozenset(("conv", "conv_transpose", "linear", "add", "sub", "mul", "div", "max_pool", "avg_pool"))
 
 
 def activation(layer: Layer) -> int | None:

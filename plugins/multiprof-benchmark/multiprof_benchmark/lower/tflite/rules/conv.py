@@ -9,7 +9,7 @@ import numpy as np
 from multiprof import Layer
 from multiprof_benchmark.lower.layouts import conv_transpose_weight, conv_weight
 from multiprof_benchmark.lower.reading import NotLoweredError, ints, pairs_of
-from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, padded, padding
+from multiprof_benchmark.lower.tflite.images import SAME, VALID, Images, image_shape, padding
 from multiprof_benchmark.lower.tflite.images import same_pairs as same
 from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value
@@ -95,7 +95,11 @@ def _named(b: Builder, layer: Layer, images: Images) -> str:
 
 @rule("conv_transpose")
 def conv_transpose(b: Builder, layer: Layer) -> None:
-    """TRANSPOSE_CONV knows VALID and SAME; any other cropping is cut out of the full result."""
+    """TRANSPOSE_CONV knows VALID and SAME; any other cropping is cut out of the full result.
+
+    Beyond what the kernel reaches there is only the bias, which VALID writes too. An activation that leaves zeros as
+    they are comes before the cropping.
+    """
     a = layer.attrs
     rank = len(a["kernel_size"])
     images = Images(layer, rank)
@@ -113,12 +117,15 @@ def conv_transpose(b: Builder, layer: Layer) -> None:
     shape = image_shape(layer.y, images)
     before = tuple(lo for lo, _ in pairs_of(layer))
     before = (0, *before) if rank == 1 else before
+    if min(before) < 0:
+        raise NotLoweredError(f"a deconvolution that begins {before} elements before its kernel")
     full = tuple((n - 1) * s + k for n, s, k in zip(x.shape[1:3], stride, kernel, strict=True))
     made = shape[1:3]
     crops = tuple((lo, f - m - lo) for lo, f, m in zip(before, full, made, strict=True))
     is_same = tuple(-(-m // s) for m, s in zip(made, stride, strict=True)) == tuple(x.shape[1:3])
-    is_same = is_same and crops == same(made, kernel, stride, (1, 1))
-    inner = made if is_same else full
+    pads = tuple((max(lo, 0), max(hi, 0)) for lo, hi in crops)
+    is_same = is_same and pads == same(made, kernel, stride, (1, 1))
+    inner = made if is_same else tuple(max(f, lo + m) for f, lo, m in zip(full, before, made, strict=True))
     pieces = []
     step = channels // groups
     for group, part in enumerate(_split(b, x, groups)):
@@ -128,15 +135,17 @@ def conv_transpose(b: Builder, layer: Layer) -> None:
         suffix = "" if groups == 1 and is_same and rank == 2 else "_part"
         y = b.temporary((shape[0], *inner, step), x.dtype, f"{b.name(layer)}{suffix}")
         operands: list[Value | int] = [size, stored, part, b.constant(bias[rows])]
-        b.emit("TRANSPOSE_CONV", operands, y, "TransposeConvOptions", 3, padding=SAME if is_same else VALID,
-               strideH=stride[0], strideW=stride[1])  # fmt: skip
+        kind = b.activation(layer)
+        b.emit("TRANSPOSE_CONV", operands, y, "TransposeConvOptions", 4 if kind else 3,
+               padding=SAME if is_same else VALID, strideH=stride[0], strideW=stride[1],
+               fusedActivationFunction=kind)  # fmt: skip
         pieces.append(y)
     y = pieces[0]
     if groups > 1:
         whole = b.temporary((shape[0], *inner, channels), x.dtype, f"{b.name(layer)}_joined")
         y = b.emit("CONCATENATION", pieces, whole, "ConcatenationOptions", axis=3)
     if not is_same:
-        y = _cropped(b, y, crops, f"{b.name(layer)}")
+        y = _cropped(b, y, before, made, b.name(layer))
     images.write(b, layer, y)
 
 
@@ -150,15 +159,10 @@ def _split(b: Builder, x: Value, groups: int) -> list[Value]:
     return parts
 
 
-def _cropped(b: Builder, y: Value, crops: tuple[tuple[int, int], ...], name: str) -> Value:
-    """The part between the crops; where the result reaches beyond what there is, zeros."""
-    behind = [(max(-lo, 0), max(-hi, 0)) for lo, hi in crops]
-    if any(lo or hi for lo, hi in behind):
-        y = padded(b, y, ((0, 0), *behind, (0, 0)), 0.0, name)
-    begin = [0, *(max(lo, 0) for lo, _ in crops), 0]
-    lost = [0, *(max(lo, 0) + max(hi, 0) for lo, hi in crops), 0]
-    size = [n - gone for n, gone in zip(y.shape, lost, strict=True)]
-    if not any(lost):
+def _cropped(b: Builder, y: Value, before: tuple[int, ...], made: tuple[int, ...], name: str) -> Value:
+    """The part of an image that begins so far in and has the sizes made."""
+    size = (y.shape[0], *made, y.shape[3])
+    if size == y.shape:
         return y
-    made = b.temporary(size, y.dtype, f"{name}_cropped")
-    return b.emit("SLICE", [y, b.integers(begin), b.integers(size)], made, "SliceOptions")
+    cut = b.temporary(size, y.dtype, f"{name}_cropped")
+    return b.emit("SLICE", [y, b.integers((0, *before, 0)), b.integers(size)], cut, "SliceOptions")

@@ -1,0 +1,1 @@
+"""What latency_checks.py measures: one module for each kind of check."""
