@@ -41,7 +41,8 @@ class Kept:
                 continue
             own = list(self._saved(layer, rules.get(layer.op), needs))
             if inside is not None:  # what a checkpointed segment reads from outside is kept, to run it again
-                own += [root for spec in layer.inputs.values() if (root := self.roots.get(spec.name)) is not None]
+                read = [root for spec in layer.inputs.values() if (root := self.roots.get(spec.name)) is not None]
+                own += [root for root in read if segments.get(root.first) != inside]
             for root in own:
                 self.readers.setdefault(id(root), []).append(number)
                 made_inside = inside is not None and segments.get(root.first) == inside

@@ -17,7 +17,17 @@ import multiprof
 @pytest.fixture(scope="session")
 def nets() -> ModuleType:
     """The module ``nets.py`` beside this file."""
-    spec = importlib.util.spec_from_file_location("nets", Path(__file__).with_name("nets.py"))
+    return _beside("nets")
+
+
+@pytest.fixture(scope="session")
+def training_nets() -> ModuleType:
+    """The module ``training_nets.py`` beside this file."""
+    return _beside("training_nets")
+
+
+def _beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
