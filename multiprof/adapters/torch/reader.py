@@ -21,6 +21,7 @@ from multiprof.adapters.torch.arguments import Arguments, parameter_names
 from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing_tensors
 from multiprof.adapters.torch.exported import unpacked
 from multiprof.adapters.torch.files import WithoutValues, opened, scripted
+from multiprof.adapters.torch.gradients import checkpoints, metadata
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
@@ -58,38 +59,38 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
             "a PyTorch model does not carry its input shapes: give inputs, e.g. (1, 3, 224, 224) or --input 1x3x224x224"
         )
     with _one_at_a_time:
-        graph = _read(model, inputs, leaves)
+        graph = _read(model, inputs, leaves, options.train)
     if file is not None:
         graph.metadata |= {"format": file.format, "trust": file.trusted}
     return graph
 
 
-def _read(model: Any, inputs: Inputs, leaves: frozenset[str]) -> Graph:
+def _read(model: Any, inputs: Inputs, leaves: frozenset[str], train: bool) -> Graph:
     tree = ModuleTree(model)
     # Arguments that are no tensors (a key-value cache) may change too, and are the caller's.
     state = ModelState(tree.modules, (*tree.holders, *inputs.args, *inputs.kwargs.values()))
-    scripted = [m for m in tree.modules if isinstance(m, torch.jit.ScriptModule) and m.training]
+    scripted = [m for m in tree.modules if isinstance(m, torch.jit.ScriptModule) and m.training != train]
     process = GlobalState()
     try:
         if tree.lazy:
             model, tree = _materialised(model, inputs)
         for module in tree.modules:
             # Not .eval(): models override train() (to merge adapters, to freeze norms), and that would change them.
-            module.__dict__["training"] = False
+            module.__dict__["training"] = train
         for module in scripted:
-            module.training = False
+            module.training = train
         was_training = state.training_modes() or bool(scripted)
         try:
-            return _Reading(model, tree, inputs, leaves, real=False).run(was_training)
+            return _Reading(model, tree, inputs, leaves, train, real=False).run(was_training)
         except _RunForReal as reason:
             state.restore()
             for module in tree.modules:
-                module.__dict__["training"] = False
-            return _Reading(model, tree, inputs, leaves, real=True, why=str(reason)).run(was_training)
+                module.__dict__["training"] = train
+            return _Reading(model, tree, inputs, leaves, train, real=True, why=str(reason)).run(was_training)
     finally:
         state.restore()
         for module in scripted:
-            module.training = True
+            module.training = not train
         process.restore()
 
 
@@ -138,7 +139,14 @@ class _Reading:
     """One trace, on shapes alone or for real."""
 
     def __init__(
-        self, model: Any, tree: ModuleTree, inputs: Inputs, leaves: frozenset[str], real: bool, why: str = ""
+        self,
+        model: Any,
+        tree: ModuleTree,
+        inputs: Inputs,
+        leaves: frozenset[str],
+        train: bool,
+        real: bool,
+        why: str = "",
     ) -> None:
         self.model = model
         self.tree = tree
@@ -146,6 +154,7 @@ class _Reading:
         self.real = real
         self.why = why
         self.tracer = Tracer(_device(tree), real)
+        self.tracer.train = train
         if real:
             spare_buffers(tree.modules)
         declarations = Declarations(self.tracer)
@@ -164,7 +173,9 @@ class _Reading:
             tracer.existing = existing_tensors(self.model, self.tree.modules)
         try:
             with ExitStack() as stack:
-                stack.enter_context(torch.no_grad())
+                stack.enter_context(torch.set_grad_enabled(tracer.train))
+                if tracer.train:
+                    stack.enter_context(checkpoints(tracer))
                 stack.enter_context(_eager_stance())
                 if torch.get_default_device().type != "cpu":
                     # Under `with torch.device("meta")` the small tensors whose values are kept would have none.
@@ -217,7 +228,7 @@ class _Reading:
         tracer.source = "return"
         outputs = tuple(tracer.spec(t) for t in returned_tensors(result))
         warnings = list(tracer.notes)
-        if was_training:
+        if was_training and not tracer.train:
             warnings.insert(0, "the model is in training mode; it was analysed as for inference")
         if self.real:
             rung = f"{REAL_RUNG}, because shapes alone did not do: {self.why}"
@@ -249,6 +260,7 @@ class _Reading:
                 "framework_version": torch.__version__,
                 "modules": self.scopes.classes,
                 "warnings": warnings,
+                **(metadata(tracer, self.arguments.trained) if tracer.train else {}),
             },
         )
 

@@ -235,8 +235,8 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 # Operators on lists and dicts that hold tensors, too.
 _CONTAINERS = frozenset(
     (
-        "add", "mul", "slice", "len", "list", "__getitem__", "_set_item", "append", "extend", "insert", "pop", "copy", "clear",
-        "reverse", "keys", "values", "items", "get", "update", "dict", "__is__", "__isnot__", "format", "warn",
+        "add", "mul", "slice", "len", "list", "__getitem__", "_set_item", "append", "extend", "insert", "pop", "copy",
+        "clear", "reverse", "keys", "values", "items", "get", "update", "dict", "__is__", "__isnot__", "format", "warn",
     )
 )  # fmt: skip
 
