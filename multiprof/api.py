@@ -18,7 +18,7 @@ from multiprof import __version__, devices, engine, passes
 from multiprof.adapters.matching import by_framework, find_adapter, is_installed, load_reader, match_type
 from multiprof.cost import Formula
 from multiprof.device import Device
-from multiprof.errors import MissingDependencyError, ModelError, MultiprofError, UnsupportedOpError, UsageError
+from multiprof.errors import MissingDependencyError, ModelError, MultiprofError, UsageError
 from multiprof.extensions import Adapter, Runner
 from multiprof.inputs import Inputs, ReadOptions, as_inputs
 from multiprof.installed import installed_plugins
@@ -94,10 +94,7 @@ def analyze(
         if not train:
             return report
         step: ModuleType = import_module("multiprof.backward.step")  # most analyses never need it
-        trained: Report = step.train(report, table, optimizer)
-        if strict and (missing := trained.training.unsupported()):
-            names = ", ".join(list(missing)[:3])
-            raise UnsupportedOpError(f"{graph.name} has layers whose backward pass has no cost: {names} …")
+        trained: Report = step.train(report, table, optimizer, strict)
         return trained
 
 

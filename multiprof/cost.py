@@ -123,7 +123,8 @@ class Formula:
     """How to price one or more ops.
 
     ``price`` maps a `Layer` to its `Cost`; ``traffic`` to the bytes read and written; ``backward`` (optional) takes the
-    layer, whether its input needs a gradient and whether its weights do. ``mathematics`` is one printable line
+    layer and the roles of the inputs whose gradients are wanted, and names its terms after them (``input_grad``,
+    ``weight_grad`` …). ``mathematics`` is one printable line
     (``dot: |y|·K·C_i/G macs; bias: |y| adds``) and ``symbols`` gives the value of each symbol in it for a layer; its
     docstring says what they mean (``|y|: elements of y; K: elements of the kernel``).
     ``free`` is the reason when the op is free by declaration. ``bound`` (optional) says of a layer why its cost is an
@@ -136,7 +137,7 @@ class Formula:
     mathematics: str
     symbols: Callable[[Layer], Mapping[str, int]] | None = None
     traffic: Callable[[Layer], Traffic] = moved_bytes
-    backward: Callable[[Layer, bool, bool], Cost] | None = None
+    backward: Callable[[Layer, frozenset[str]], Cost] | None = None
     free: str = ""
     source: str = ""
     details: str = ""
@@ -151,7 +152,7 @@ def formula(
     *ops: str,
     symbols: Callable[[Layer], Mapping[str, int]] | None = None,
     traffic: Callable[[Layer], Traffic] = moved_bytes,
-    backward: Callable[[Layer, bool, bool], Cost] | None = None,
+    backward: Callable[[Layer, frozenset[str]], Cost] | None = None,
     source: str = "",
     bound: Callable[[Layer], str] | None = None,
 ) -> Callable[[Callable[[Layer], Cost]], Formula]:

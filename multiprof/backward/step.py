@@ -12,7 +12,7 @@ from multiprof.backward.lives import step_peak
 from multiprof.backward.optimizers import optimizer, state_bytes, temporary_bytes, update_cost
 from multiprof.backward.rule import Rule
 from multiprof.cost import Cost, Counts, Formula
-from multiprof.errors import FormulaError, UnknownDimensionError
+from multiprof.errors import FormulaError, UnknownDimensionError, UnsupportedOpError
 from multiprof.ir import PARAMETER, Graph, Layer
 from multiprof.layer_report import UNSUPPORTED as NO_COST
 from multiprof.layer_report import LayerReport
@@ -24,11 +24,12 @@ NO_FORMULA = "no backward formula"
 Formulas = Mapping[str, "Formula | Sequence[Formula]"]
 
 
-def train(report: Report, formulas: Formulas, optimizer_name: str | None = None) -> Report:
+def train(report: Report, formulas: Formulas, optimizer_name: str | None = None, strict: bool = False) -> Report:
     """The report of a graph in its training form, with what a training step takes added as ``training``.
 
     ``formulas`` are those that priced the report: a ``backward`` of theirs goes before the built-in rule of the op.
-    Raises `UsageError` for an unknown optimizer, and `FormulaError` where a formula fails.
+    Raises `UsageError` for an unknown optimizer, `FormulaError` where a formula fails, and under ``strict``
+    `UnsupportedOpError` where a layer's backward pass has no cost.
     """
     chosen = None if optimizer_name is None else optimizer(optimizer_name)
     graph = report.graph
@@ -51,6 +52,9 @@ def train(report: Report, formulas: Formulas, optimizer_name: str | None = None)
         sum(spec.nbytes for spec in (*weights, *inputs)),
         {} if chosen is None else state_bytes(chosen, weights),
     )
+    if strict and (missing := training.unsupported()):
+        said = "; ".join(f"{name} ({report.layer(name).op}: {reason})" for name, reason in list(missing.items())[:3])
+        raise UnsupportedOpError(f"{graph.name} has layers whose backward pass has no cost: {said}")
     beside = 0 if chosen is None else temporary_bytes(chosen, weights)
     training.peak = step_peak(report, rules, found, kept, segments, training.state_bytes, beside)
     return replace(report, training=training, warnings=(*report.warnings, *_warnings(graph, found, training)))

@@ -41,11 +41,11 @@ def _dropout(layer: Layer) -> list[Layer]:
     name, x = layer.name, layer.x
     mask = TensorSpec(x.shape, x.dtype, f"{name}:mask")
     scaled = replace(mask, name=f"{name}:scaled")
-    common = {"scope": layer.scope, "source": layer.source, "region": layer.region}
+    where = (layer.scope, layer.source, layer.region)
     keep = 1 - layer.attrs["p"] if "p" in layer.attrs else None
     return [
-        Layer(f"{name}/random", "random", {}, {"y": mask}, {"distribution": "bernoulli"}, **common),
-        Layer(f"{name}/div", "div", {"x0": mask}, {"y": scaled}, {"scalar": keep}, **common),
+        Layer(f"{name}/random", "random", {}, {"y": mask}, {"distribution": "bernoulli"}, *where),
+        Layer(f"{name}/div", "div", {"x0": mask}, {"y": scaled}, {"scalar": keep}, *where),
         replace(layer, op="mul", inputs={"x0": x, "x1": scaled}, attrs={}, aliases=()),
     ]
 

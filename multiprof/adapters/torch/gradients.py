@@ -52,11 +52,15 @@ def checkpoints(tracer: Tracer) -> Iterator[None]:
         del function.apply  # the inherited one again
 
 
-def metadata(tracer: Tracer, inputs: list[str]) -> dict[str, Any]:
-    """What the Graph says of its training form; ``inputs`` are the names of those that require a gradient."""
+def metadata(tracer: Tracer, inputs: list[str], live: bool) -> dict[str, Any]:
+    """What the Graph says of its training form; ``inputs`` are the names of those that require a gradient. A file, not
+    ``live``, holds the form that it was written in. Nothing where inference was read.
+    """
+    if not tracer.train:
+        return {}
     names = {layer.name for layer in tracer.layers}
     return {
-        "train": True,
+        "train": live,
         "no_grad": [name for name in tracer.outside if name in names],
         "checkpoints": [[name for name in segment if name in names] for segment in tracer.segments],
         "requires_grad": inputs,

@@ -32,6 +32,8 @@ from multiprof.errors import InputsError, ModelError, MultiprofError
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
 
+_ANY_DEVICE = ("cuda", "cpu", "mps", "xpu", "hpu")  # whose autocast a model without a device of its own may mean
+
 RULES_RUNG = "shapes by rule"
 KERNEL_RUNG = "shapes by rule and by torch's meta kernels"
 REAL_RUNG = "run for real"
@@ -155,6 +157,8 @@ class _Reading:
         self.why = why
         self.tracer = Tracer(_device(tree), real)
         self.tracer.train = train
+        if _on_meta_device(tree):
+            self.tracer.devices = _ANY_DEVICE
         if real:
             spare_buffers(tree.modules)
         declarations = Declarations(self.tracer)
@@ -260,7 +264,7 @@ class _Reading:
                 "framework_version": torch.__version__,
                 "modules": self.scopes.classes,
                 "warnings": warnings,
-                **(metadata(tracer, self.arguments.trained) if tracer.train else {}),
+                **metadata(tracer, self.arguments.trained, not isinstance(model, WithoutValues)),
             },
         )
 
@@ -272,6 +276,10 @@ def _device(tree: ModuleTree) -> torch.device:
             if tensor is not None:
                 return torch.device("cpu") if tensor.is_meta else tensor.device
     return torch.device("cpu")
+
+
+def _on_meta_device(tree: ModuleTree) -> bool:
+    return any(t is not None and t.is_meta for m in tree.modules for t in m._parameters.values())
 
 
 def _float_dtype(tree: ModuleTree) -> torch.dtype:
