@@ -68,9 +68,9 @@ def kinds(row: LayerReport) -> tuple[str, ...]:
     """The names under which a device may hold figures for such layers, the most special one first.
 
     Of a convolution: ``depthwise`` where each group has one input channel, ``thin`` with at most four, ``pointwise``
-    with a kernel of one element; then the op family. What works element by element is ``transcendental`` where it
-    evaluates such functions, and ``elementwise`` where it has several operands; what clamps a result costs nothing of
-    its own.
+    with a kernel of one element; then the op family. A deconvolution that does not stride is a convolution. What works
+    element by element is ``transcendental`` where it evaluates such functions, and ``elementwise`` where it has several
+    operands; what clamps a result costs nothing of its own.
     """
     attrs = row.layer.attrs
     if row.op == "conv":
@@ -81,6 +81,8 @@ def kinds(row: LayerReport) -> tuple[str, ...]:
             return (THIN, row.family)
         if all(extent == 1 for extent in attrs.get("kernel_size", (0,))):
             return (POINTWISE, row.family)
+    if row.op == "conv_transpose" and all(extent == 1 for extent in attrs.get("stride", (0,))):
+        return ("convolution", row.family)
     if row.family in CONTRACTION_FAMILIES:
         return (row.family,)
     if row.op == "batch_norm":
@@ -106,15 +108,17 @@ def _operands(row: LayerReport) -> tuple[int, int, int]:
 
 
 def _attention(row: LayerReport, trips: int) -> tuple[Work, ...]:
-    """Two products and the softmax between them, with the scores written and read again."""
+    """Two products with scaling and softmax between them, each of which reads the scores and writes them again."""
     a, inputs, dtype = row.layer.attrs, row.layer.inputs, operand_dtype(row)
     assert row.cost is not None
     scores = a["batch"] * a["heads"] * a["q_len"] * a["kv_len"] * BITS.get(dtype, 32) // 8 * trips
     first = row.cost.macs * a["qk_dim"] // max(a["qk_dim"] + a["v_dim"], 1)
     named = (row.family, "matmul")
     written = sum(spec.nbytes for spec in row.layer.outputs.values()) * trips
+    scaled = 0 if a.get("scale") == 1.0 else scores
     return (
         Work(named, dtype, first, inputs["q"].nbytes * trips, inputs["k"].nbytes, scores, trips),
+        Work(("elementwise",), dtype, 0, scaled, 0, scaled),
         Work(("softmax",), dtype, 0, scores, 0, scores),
         Work(named, dtype, row.cost.macs - first, scores, inputs["v"].nbytes, written, trips),
     )

@@ -13,7 +13,8 @@ from pathlib import Path
 from multiprof import Device, ModelError, UsageError
 from multiprof.commands.console import say, show
 from multiprof_benchmark import environment
-from multiprof_benchmark.calibrate.device import KERNELS, Sample, described, device_of
+from multiprof_benchmark.calibrate.device import Sample, described, device_of
+from multiprof_benchmark.calibrate.kernels import Kernel
 from multiprof_benchmark.process import command
 from multiprof_benchmark.runners.base import thread_variables
 from multiprof_benchmark.runners.installed import missing
@@ -78,12 +79,12 @@ def calibrated(runtime: str, threads: int) -> Device:
         if done.returncode or not file.is_file():
             last = done.stderr.strip().split("\n")[-1][-300:]
             raise ModelError(f"calibrating {runtime} failed: {last or f'code {done.returncode}'}")
-        seconds = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     machine = environment.machine()
     versions = environment.versions("torch" if runtime == "torch" else "ai-edge-litert")
     version = ", ".join(f"{name} {number}" for name, number in versions.items())
     source = f"multiprof calibrate on {date.today()}: {version}, load {machine.get('load', 'unknown')}"
-    samples = [Sample(kernel, taken) for kernel, taken in zip(KERNELS, seconds, strict=True)]
+    samples = [Sample(Kernel(k["family"], tuple(k["sizes"]), k["dtype"]), k["seconds"]) for k in found]
     title = f"{machine['cpu']}, {runtime} on {threads} thread{'s' if threads > 1 else ''}"
     return device_of(f"here-{runtime}-{threads}", samples, source, title)
 

@@ -1,44 +1,18 @@
-"""From times of kernels to a device: rates by op family, bandwidth by size, and what starting a kernel takes."""
+"""From times of kernels to a device: rates and what operands cost by kind, bandwidths by size, what starting takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 from multiprof import Device
+from multiprof_benchmark.calibrate.fit import non_negative
+from multiprof_benchmark.calibrate.kernels import COPY, GEMM, READ, START, Kernel
 
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A kernel to time: its family (``gemm``, ``copy``, ``start`` or an op family), dtype and sizes.
-
-    gemm and linear: rows, inner, columns · convolution: height, channels in, channels out, kernel, stride · depthwise:
-    height, channels, kernel, stride · matmul: stack, rows, inner, columns · copy: elements · start: elements.
-    """
-
-    family: str
-    sizes: tuple[int, ...]
-    dtype: str = "float32"
-
-    @property
-    def operations(self) -> int:
-        """Two for each multiply-add."""
-        s = self.sizes
-        if self.family in ("gemm", "linear", "matmul"):
-            return 2 * prod(s)
-        if self.family == "convolution":
-            height, inner, outer, kernel, stride = s
-            return 2 * (height // stride) ** 2 * kernel**2 * inner * outer
-        if self.family == "depthwise":
-            height, channels, kernel, stride = s
-            return 2 * (height // stride) ** 2 * kernel**2 * channels
-        return 0
-
-    @property
-    def bytes(self) -> int:
-        """What a copy reads and writes, in float32."""
-        return 8 * self.sizes[0] if self.family == "copy" else 0
+Levels = tuple[tuple[int, float], ...]
+ROLES = ("x", "weight", "y")
+# A rate beyond so many times that of matrix products is no rate: the operands took all the time.
+FASTEST = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,76 +23,98 @@ class Sample:
     seconds: float
 
 
-KERNELS: tuple[Kernel, ...] = (
-    Kernel("gemm", (1024, 1024, 1024)), Kernel("gemm", (512, 512, 512)),
-    Kernel("convolution", (56, 64, 64, 3, 1)), Kernel("convolution", (28, 128, 128, 3, 1)),
-    Kernel("convolution", (14, 256, 256, 3, 1)), Kernel("convolution", (56, 64, 256, 1, 1)),
-    Kernel("convolution", (14, 512, 512, 1, 1)), Kernel("convolution", (7, 512, 512, 3, 1)),
-    Kernel("depthwise", (56, 128, 3, 1)), Kernel("depthwise", (28, 192, 3, 1)), Kernel("depthwise", (14, 512, 3, 1)),
-    Kernel("linear", (128, 768, 768)), Kernel("linear", (256, 512, 2048)),
-    Kernel("matmul", (12, 128, 64, 128)), Kernel("matmul", (8, 256, 64, 256)),
-    Kernel("copy", (1 << 12,)), Kernel("copy", (1 << 15,)), Kernel("copy", (1 << 18,)), Kernel("copy", (1 << 21,)),
-    Kernel("copy", (1 << 24,)), Kernel("start", (16,)),
-)  # fmt: skip
-
-
 def device_of(name: str, samples: Iterable[Sample], source: str, title: str = "") -> Device:
     """The device that these samples describe.
 
-    A family's rate is all its operations over all its time; ``gemm`` is the peak, the best of its samples. A copy of a
-    size says how fast memory of that size moves; the largest is main memory.
+    ``gemm`` is the peak, the best of its samples by dtype. The kinds of kernel are fitted each on its own
+    (`multiprof_benchmark.calibrate.fit`). A copy of a size says how fast memory of that size moves, and a product with
+    one row how fast weights of a size are read; the largest is main memory.
     """
     found = list(samples)
-    start = min((s.seconds for s in found if s.kernel.family == "start"), default=0.0)
+    start = min((s.seconds for s in found if s.kernel.family == START), default=0.0)
     rates: dict[str, float] = {}
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in found:
+        kernel = sample.kernel
+        if kernel.family == GEMM:
+            rates[kernel.dtype] = max(rates.get(kernel.dtype, 0.0), 2 * kernel.work.macs / sample.seconds)
+        elif kernel.family not in (COPY, READ, START):
+            groups.setdefault((kernel.kind, kernel.dtype), []).append(sample)
     kernels: dict[str, dict[str, float]] = {}
-    for family in dict.fromkeys(s.kernel.family for s in found):
-        for dtype in dict.fromkeys(s.kernel.dtype for s in found if s.kernel.family == family):
-            some = [s for s in found if (s.kernel.family, s.kernel.dtype) == (family, dtype)]
-            if family == "gemm":
-                rates[dtype] = max(s.kernel.operations / s.seconds for s in some)
-            elif some[0].kernel.operations:
-                seconds = sum(max(s.seconds - start, s.seconds / 2) for s in some)
-                kernels.setdefault(family, {})[dtype] = sum(s.kernel.operations for s in some) / seconds
-    copies = sorted((s.kernel.bytes, s.kernel.bytes / s.seconds) for s in found if s.kernel.family == "copy")
-    *inner, (_, bandwidth) = copies
-    if "convolution" in kernels:
-        kernels["deconvolution"] = dict(kernels["convolution"])
+    operands: dict[str, dict[str, dict[str, float]]] = {}
+    for (kind, dtype), some in groups.items():
+        rate, speeds = _fitted(some, start, rates[dtype])
+        if rate is not None:
+            kernels.setdefault(kind, {})[dtype] = rate
+        operands.setdefault(kind, {})[dtype] = speeds
+    copies = _levels(s for s in found if s.kernel.family == COPY)
+    reads = _levels(s for s in found if s.kernel.family == READ)
     return Device(
-        name, rates, bandwidth, source, title or name, "cpu", caches=_falling(inner, bandwidth), kernels=kernels,
-        overhead=start,
+        name, rates, copies[-1][1], source, title or name, "cpu", caches=copies[:-1], kernels=kernels, overhead=start,
+        operands=operands, reads=(*reads[:-1], (_BEYOND, reads[-1][1])) if reads else (),
     )  # fmt: skip
 
 
-def _falling(copies: Sequence[tuple[int, float]], bandwidth: float) -> tuple[tuple[int, float], ...]:
-    """Caches from small to large, none slower than what lies beyond it."""
+_BEYOND = 1 << 50  # bytes: whatever is larger than all that was measured
+
+
+def _fitted(samples: Sequence[Sample], start: float, peak: float) -> tuple[float | None, dict[str, float]]:
+    """The rate of a kind of kernel, ``None`` where it has no products, and bytes per second by role."""
+    works = [sample.kernel.work for sample in samples]
+    seconds = [max(sample.seconds - start, sample.seconds / 2) for sample in samples]
+    if not any(work.macs for work in works):
+        (slow,) = non_negative([[work.x + work.weight + work.y] for work in works], seconds)
+        return None, {"x": 1 / slow, "y": 1 / slow}
+    rows = [[2.0 * work.macs, *(float(work.operands[role]) for role in ROLES)] for work in works]
+    slowness, *others = non_negative(rows, seconds)
+    if slowness * peak * FASTEST < 1:  # the products are hidden behind the operands, but not free
+        slowness = 1 / peak
+        rest = [max(t - row[0] / peak, t / 10) for row, t in zip(rows, seconds, strict=True)]
+        others = non_negative([row[1:] for row in rows], rest)
+    return 1 / slowness, {role: 1 / slow for role, slow in zip(ROLES, others, strict=True) if slow}
+
+
+def _levels(samples: Iterable[Sample]) -> Levels:
+    """Bytes and bytes per second from small to large, none slower than what lies beyond it."""
     found: list[tuple[int, float]] = []
-    beyond = bandwidth
-    for size, speed in reversed(copies):
-        beyond = max(beyond, speed)
-        found.append((size, beyond))
+    for size, seconds in sorted(((_moved(s.kernel), s.seconds) for s in samples), reverse=True):
+        found.append((size, max(size / seconds, found[-1][1] if found else 0.0)))
     return tuple(reversed(found))
+
+
+def _moved(kernel: Kernel) -> int:
+    """What a copy reads and writes, and what a product with one row reads."""
+    if kernel.family == READ:
+        return kernel.work.weight
+    return 2 * 4 * kernel.sizes[0]
 
 
 def described(device: Device) -> str:
     """The device as a table of TOML."""
 
-    def numbers(table: object) -> str:
-        assert isinstance(table, dict)
+    def numbers(table: Mapping[str, float]) -> str:
         return "{ " + ", ".join(f"{key} = {value:.6g}" for key, value in table.items()) + " }"
+
+    def pairs(levels: Levels) -> str:
+        return f"[{', '.join(f'[{size}, {speed:.6g}]' for size, speed in levels)}]"
+
+    def table(name: str, lines: Mapping[str, str]) -> list[str]:
+        return [f"[{device.name}.{name}]", *(f"{key} = {value}" for key, value in lines.items())] if lines else []
 
     lines = [
         f"[{device.name}]",
         f"title = {_quoted(device.title)}",
         f"kind = {_quoted(device.kind)}",
-        f"rates = {numbers(dict(device.rates))}",
+        f"rates = {numbers(device.rates)}",
         f"bandwidth = {device.bandwidth:.6g}",
-        f"caches = [{', '.join(f'[{size}, {speed:.6g}]' for size, speed in device.caches)}]",
+        f"caches = {pairs(device.caches)}",
+        f"reads = {pairs(device.reads)}",
         f"overhead = {device.overhead:.6g}",
         f"source = {_quoted(device.source)}",
-        f"[{device.name}.kernels]",
-        *(f"{family} = {numbers(dict(rates))}" for family, rates in device.kernels.items()),
+        *table("kernels", {kind: numbers(rates) for kind, rates in device.kernels.items()}),
     ]
+    for kind, by_dtype in device.operands.items():
+        lines += table(f"operands.{kind}", {dtype: numbers(speeds) for dtype, speeds in by_dtype.items()})
     return "\n".join(lines) + "\n"
 
 
@@ -127,4 +123,4 @@ def _quoted(text: str) -> str:
     return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-__all__ = ["KERNELS", "Kernel", "Sample", "described", "device_of"]
+__all__ = ["Sample", "described", "device_of"]

@@ -1,65 +1,39 @@
-"""The kernels as single-operation .tflite files in LiteRT."""
+"""The kernels as single-layer .tflite files in LiteRT."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from multiprof_benchmark.calibrate.device import Kernel
-from multiprof_benchmark.lower.tflite.writer import Writer
+from multiprof_benchmark.calibrate.kernels import INTEGERS, KERNELS, RECURRENT, Kernel, Prepared, report
+from multiprof_benchmark.lower.tflite import lower
+
+OFFERED: tuple[Kernel, ...] = (*KERNELS, *INTEGERS)
 
 
-def prepared(kernel: Kernel, threads: int) -> Callable[[], object]:
-    """A function that runs the kernel once."""
-    interpreter = Interpreter(model_content=_written(kernel), num_threads=threads)
+def prepared(kernel: Kernel, threads: int) -> Prepared:
+    """The kernel with random weights and inputs."""
+    flat = lower(report(kernel, "float32"), precision="int8" if kernel.dtype == "int8" else "fp32")
+    own = kernel.family == RECURRENT  # XNNPACK has no recurrent layer: the interpreter's own products are what it runs
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if own else OpResolverType.AUTO
+    interpreter = Interpreter(model_content=flat.data, num_threads=threads, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
     source = np.random.default_rng(0)
+    inputs = {}
     for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], source.normal(size=detail["shape"]).astype(np.float32))
-    invoke: Callable[[], object] = interpreter.invoke
-    return invoke
+        dtype, shape = np.dtype(detail["dtype"]), tuple(detail["shape"])
+        values = source.normal(size=shape) if dtype.kind == "f" else source.integers(-127, 128, shape)
+        inputs[detail["index"]] = values.astype(dtype)
+    results = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def refresh() -> None:
+        for index, values in inputs.items():
+            interpreter.set_tensor(index, values)
+        for index in results:
+            interpreter.get_tensor(index)
+
+    refresh()
+    return Prepared(interpreter.invoke, refresh)
 
 
-def _written(kernel: Kernel) -> bytes:
-    w, s = Writer("kernel"), kernel.sizes
-    source = np.random.default_rng(0)
-
-    def weight(*shape: int) -> int:
-        return w.constant(source.normal(size=shape).astype(np.float32), "weight")
-
-    def zeros(count: int) -> int:
-        return w.constant(np.zeros(count, np.float32), "bias")
-
-    inputs = []
-    if kernel.family in ("gemm", "linear"):
-        inputs = [w.tensor((s[0], s[1]), "float32", "x")]
-        y = w.tensor((s[0], s[2]), "float32", "y")
-        w.operator("FULLY_CONNECTED", [inputs[0], weight(s[2], s[1]), zeros(s[2])], [y], "FullyConnectedOptions")
-    elif kernel.family == "matmul":
-        inputs = [w.tensor(s[:3], "float32", "x"), w.tensor((s[0], s[2], s[3]), "float32", "z")]
-        y = w.tensor((s[0], s[1], s[3]), "float32", "y")
-        w.operator("BATCH_MATMUL", inputs, [y], "BatchMatMulOptions")
-    elif kernel.family == "convolution":
-        height, inner, outer, k, stride = s
-        inputs = [w.tensor((1, height, height, inner), "float32", "x")]
-        y = w.tensor((1, height // stride, height // stride, outer), "float32", "y")
-        operands = [inputs[0], weight(outer, k, k, inner), zeros(outer)]
-        w.operator("CONV_2D", operands, [y], "Conv2DOptions", strideH=stride, strideW=stride, dilationHFactor=1,
-                   dilationWFactor=1)  # fmt: skip
-    elif kernel.family == "depthwise":
-        height, channels, k, stride = s
-        inputs = [w.tensor((1, height, height, channels), "float32", "x")]
-        y = w.tensor((1, height // stride, height // stride, channels), "float32", "y")
-        operands = [inputs[0], weight(1, k, k, channels), zeros(channels)]
-        w.operator("DEPTHWISE_CONV_2D", operands, [y], "DepthwiseConv2DOptions", 2, strideH=stride, strideW=stride,
-                   depthMultiplier=1, dilationHFactor=1, dilationWFactor=1)  # fmt: skip
-    else:
-        inputs = [w.tensor((s[0],), "float32", "x")]
-        y = w.tensor((s[0],), "float32", "y")
-        w.operator("ABS", inputs, [y], "AbsOptions")
-    return w.finish([(f"x{at}", number) for at, number in enumerate(inputs)], [("y", y)])
-
-
-__all__ = ["prepared"]
+__all__ = ["OFFERED", "prepared"]
