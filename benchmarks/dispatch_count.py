@@ -4,8 +4,10 @@
         model(x)
     count.macs, count.by_op, count.unknown
 
-An oracle that shares nothing with multiprof: it stands beneath autograd, sees every aten operator with the tensors it is
-given, and multiplies their dimensions. It works on the CPU and, where a model's forward does not ask for values, on meta.
+An oracle that shares nothing with multiprof: it stands beneath autograd,
+    sees every aten operator with the tensors it is
+given, and multiplies their dimensions. It works on the CPU and,
+    where a model's forward does not ask for values, on meta.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def _product_added(_added: Tensor, a: Tensor, b: Tensor, *_: Any, **__: Any) -> 
     return _product(a, b)
 
 
-def _convolution(x: Tensor, w: Tensor, _b: Any, _s: Any, _p: Any, _d: Any, transposed: bool, *_: Any, out: Tensor) -> int:
+def _convolution(
+    x: Tensor, w: Tensor, _b: Any, _s: Any, _p: Any, _d: Any, transposed: bool, *_: Any, out: Tensor
+) -> int:
     """Every output meets one filter (C_i/G·K elements of it); transposed, every input element meets C_o/G·K weights."""
     return (x if transposed else out).numel() * math.prod(w.shape[1:])
 
