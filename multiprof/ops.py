@@ -61,6 +61,9 @@ _TABLE: tuple[Op, ...] = (
         "groups": "int: the weight is a stack of so many matrices, and each row of x meets one of them"}),
     Op("matmul", "matmul", "product of two activations, batched over the leading dimensions", ("x0", "x1"), ("y",), {
         "contracted": "required: the contracted size", "groups": "int: x1 is a stack of so many matrices, and each row of x0 meets one of them"}),
+    Op("sparse_matmul", "matmul", "product of a sparse matrix and a dense one, or a dense and a sparse one", ("x0", "x1"), ("y",), {
+        "nnz": "required: stored elements of the sparse operand, of all matrices together", "columns": "required: of the dense operand that each of them meets",
+        "sparse": "role of the sparse operand, x0 unless said", "index_bytes": "int: of the positions of what is stored"}),
     Op("einsum", "matmul", "one pairwise step of an Einstein sum of activations, or an Einstein sum of one operand", ("x*",), ("y",), {
         "equation": "required: explicit, lower and upper case letters, without spaces and ellipses, e.g. bij,bjk->bik",
         "path": "the whole sum's pairwise path, on each of its steps"}),
@@ -94,7 +97,7 @@ _TABLE: tuple[Op, ...] = (
         "size": "required: window", "channels": "required: C", "alpha": "float", "beta": "float", "k": "float"}),
     Op("lp_normalize", "normalization", "x divided by its p-norm along axes", ("x",), ("y",), {"axis": "required: tuple", "p": "required: number", "eps": "float: added under the root"}),
     # pooling
-    Op("max_pool", "pooling", "maximum over a window", ("x",), ("y", "indices?"), _POOL),
+    Op("max_pool", "pooling", "maximum over a window", ("x",), ("y", "indices?"), _POOL | {"fractional": "bool: the windows stand at places drawn by chance"}),
     Op("avg_pool", "pooling", "mean over a window", ("x",), ("y",), _POOL | {"count_include_pad": "bool", "divisor": "int or None"}),
     Op("lp_pool", "pooling", "p-norm over a window", ("x",), ("y",), _POOL | {"p": "required: number"}),
     Op("adaptive_avg_pool", "pooling", "mean over windows that tile the input", ("x",), ("y",), {
@@ -122,6 +125,9 @@ _TABLE: tuple[Op, ...] = (
         "alpha": "number, 1 unless said", "scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand"}),
     Op("remainder", "elementwise", "x0 − ⌊x0/x1⌋·x1", ("x0", "x1?"), ("y",), {
         "scalar": "the operand that is a constant", "reverse": "bool: the constant is the first operand", "fmod": "bool: the sign is that of x0, as in C"}),
+    Op("special", "elementwise", "a function that libraries evaluate as a whole, element by element (Bessel, gamma, zeta …)", ("x*",), ("y",), {
+        "function": "required: its name", "order": "int: n of the n-th derivative or degree, where it is a constant"}),
+    Op("cross", "elementwise", "cross product of vectors of three elements along an axis", ("x0", "x1"), ("y",), {"axis": "int"}),
     Op("cast", "elementwise", "conversion to another dtype", ("x",), ("y",), {"dtype": "target dtype"}),
     Op("rotary_embedding", "rotary", "pairs of channels rotated by an angle that depends on the position", ("x", "cos?", "sin?"), ("y",), {
         "heads": "int: heads in the last dimension of x, 1 unless said", "rotary_dim": "int: channels of each head that are rotated, all unless said",
@@ -136,6 +142,7 @@ _TABLE: tuple[Op, ...] = (
     Op("variance", "reduction", "variance; the mean comes with it", ("x",), ("y", "mean?"), _AXES | {"correction": "number"}),
     Op("std", "reduction", "standard deviation; the mean comes with it", ("x",), ("y", "mean?"), _AXES | {"correction": "number"}),
     Op("norm", "reduction", "vector norm", ("x",), ("y",), _AXES | {"ord": "number, inf, -inf"}),
+    Op("distance", "reduction", "p-norm of the difference of each row of x0 and each of x1, or of each pair of rows of x0", ("x0", "x1?"), ("y",), {"p": "required: number"}),
     Op("segment_reduce", "writing", "rows of the same segment joined", ("x", "segments"), ("y",), {"reduce": "required: sum, prod, mean, amax or amin"}),
     Op("scatter_reduce", "writing", "elements combined by index with those there", ("x", "indices", "src"), ("y",), {
         "axis": "int", "reduce": "required: sum, prod, mean, amax or amin"}),
@@ -145,9 +152,10 @@ _TABLE: tuple[Op, ...] = (
     Op("sort", "sorting", "elements along an axis in order", ("x",), ("y?", "indices?"), {"axis": "int", "n": "required: elements along the axis", "descending": "bool", "stable": "bool"}),
     Op("topk", "sorting", "the k largest elements along an axis, or the smallest", ("x",), ("y?", "indices?"), {
         "axis": "int", "k": "required: how many", "n": "required: elements along the axis", "sorted": "bool", "largest": "bool"}),
+    Op("mode", "sorting", "the element that occurs most often along an axis", ("x",), ("y", "indices?"), _AXES | {"n": "required: elements along the axis"}),
     Op("unique", "sorting", "different elements, or rows along an axis", ("x",), ("y", "indices?", "inverse?", "counts?"), {"axis": "int; all elements unless said", "sorted": "bool"}),
     Op("nonzero", "sorting", "positions of what is not 0", ("x",), ("y",)),
-    Op("bucketize", "sorting", "which interval between sorted boundaries every element is in", ("x", "boundaries"), ("y",), {"right": "bool"}),
+    Op("bucketize", "sorting", "which interval between sorted boundaries every element is in; the last dimension of the boundaries is one row of them", ("x", "boundaries"), ("y",), {"right": "bool"}),
     Op("histogram", "sorting", "how many elements are in each of equal intervals, or have each integer value", ("x",), ("y",)),
     # detection
     Op("nms", "detection", "non-maximum suppression: boxes by falling score, without those that overlap an earlier one", ("boxes", "scores"), ("y", "scores?", "classes?", "valid?"), {
@@ -165,16 +173,27 @@ _TABLE: tuple[Op, ...] = (
     Op("affine_grid", "sampling", "a grid of places, moved by a matrix", ("theta",), ("y",), {"align_corners": "bool"}),
     # spectra and linear algebra
     Op("fft", "spectral", "discrete Fourier transform along an axis", ("x",), ("y",), {
-        "axis": "required: int", "n": "required: length of the transform", "inverse": "bool", "onesided": "bool: the signal is real, and only half of its spectrum there"}),
+        "axis": "required: int", "n": "required: length of the transform", "inverse": "bool", "onesided": "bool: the signal is real, and only half of its spectrum there",
+        "scaled": "bool: whether y is multiplied by 1/n or its root; so unless said where inverse, else not"}),
     Op("stft", "spectral", "Fourier transforms of overlapping frames", ("x", "window?"), ("y",), {
         "frame_length": "required: int", "frame_step": "int", "onesided": "bool: the signal is real, and only half of each spectrum there; so unless said"}),
-    Op("cholesky", "linear_algebra", "L with L·Lᵀ = x", ("x",), ("y",), {"upper": "bool"}),
+    Op("svd", "linear_algebra", "singular values of x, and its singular vectors where they are asked for", ("x",), ("y", "u?", "v?")),
+    Op("eigh", "linear_algebra", "eigenvalues of a symmetric matrix, and its eigenvectors where they are asked for", ("x",), ("y", "vectors?")),
+    Op("eig", "linear_algebra", "eigenvalues of a matrix, and its eigenvectors where they are asked for", ("x",), ("y", "vectors?")),
+    Op("lstsq", "linear_algebra", "x with the least norm of a·x − b, for a with no fewer rows than columns", ("a", "b"), ("y", "residuals?", "rank?", "singular_values?")),
+    Op("householder", "linear_algebra", "Q of the vectors of reflections, as qr makes them below the diagonal, and their factors", ("x", "tau"), ("y",)),
+    Op("matrix_exp", "linear_algebra", "exponential of a matrix", ("x",), ("y",)),
+    Op("cholesky", "linear_algebra", "L with L·Lᵀ = x", ("x",), ("y", "info?"), {"upper": "bool"}),
     Op("det", "linear_algebra", "determinant", ("x",), ("y",)),
-    Op("inverse", "linear_algebra", "inverse of a matrix", ("x",), ("y",)),
-    Op("lu", "linear_algebra", "L and U in one matrix, with L·U = x but for the order of the rows", ("x",), ("y", "pivots?", "permutation?")),
+    Op("log_det", "linear_algebra", "logarithm of the absolute value of the determinant, and its sign", ("x",), ("y", "sign?")),
+    Op("inverse", "linear_algebra", "inverse of a matrix", ("x",), ("y", "info?")),
+    Op("lu", "linear_algebra", "L and U in one matrix, with L·U = x but for the order of the rows", ("x",), ("y", "pivots?", "permutation?", "info?")),
     Op("qr", "linear_algebra", "Q·R = x; y is R, and q is made where it is asked for", ("x",), ("y", "q?")),
-    Op("solve", "linear_algebra", "x with a·x = b", ("a", "b"), ("y",), {
+    Op("solve", "linear_algebra", "x with a·x = b", ("a", "b"), ("y", "info?"), {
         "triangular": "bool: a is", "upper": "bool", "transposed": "bool", "left": "bool: x·a = b where it is not", "unit": "bool: a is triangular with ones on its diagonal"}),
+    # losses whose work is no chain of other ops
+    Op("ctc_loss", "loss", "minus the logarithm of the probability of each target sequence, over all its alignments", ("x", "targets"), ("y",), {
+        "input_lengths": "required: tuple, steps of each sequence", "target_lengths": "required: tuple, labels of each sequence"}),
     # resizing and layout
     Op("resize", "resize", "interpolation to another size", ("x",), ("y",), {
         "mode": "required: nearest, nearest-exact, linear, bilinear, trilinear, bicubic, area", "scale": "tuple", "align_corners": "bool", "antialias": "bool", "data_format": "order of x and y"}),
@@ -244,11 +263,13 @@ _UNARY = {
     "tan": "tan x", "asin": "arcsin x", "acos": "arccos x", "atan": "arctan x", "sinh": "sinh x", "cosh": "cosh x", "asinh": "arsinh x",
     "acosh": "arcosh x", "atanh": "artanh x", "erf": "erf x", "erfc": "1 − erf x", "erfinv": "inverse of erf", "floor": "⌊x⌋", "ceil": "⌈x⌉",
     "round": "nearest integer", "trunc": "towards 0", "frac": "x − trunc x", "logical_not": "not x", "bitwise_not": "~x",
+    "logit": "ln(x/(1 − x))", "sinc": "sin(πx)/(πx)", "conj": "the complex conjugate", "angle": "the angle of a complex number",
     "is_nan": "x is NaN", "is_inf": "x is infinite", "is_finite": "x is finite",
 }
 _BINARY = {
     "mul": "x0·x1", "div": "x0/x1", "floor_div": "⌊x0/x1⌋", "maximum": "max(x0, x1)", "minimum": "min(x0, x1)",
-    "atan2": "angle of (x1, x0)", "equal": "x0 = x1", "not_equal": "x0 ≠ x1", "less": "x0 < x1", "less_equal": "x0 ≤ x1", "greater": "x0 > x1",
+    "atan2": "angle of (x1, x0)", "hypot": "√(x0² + x1²)", "logaddexp": "log(e^x0 + e^x1), of whatever base", "xlogy": "x0·ln x1, 0 where x0 is 0",
+    "xlog1py": "x0·ln(1 + x1), 0 where x0 is 0", "polar": "the complex number of absolute value x0 and angle x1", "copysign": "|x0| with the sign of x1", "equal": "x0 = x1", "not_equal": "x0 ≠ x1", "less": "x0 < x1", "less_equal": "x0 ≤ x1", "greater": "x0 > x1",
     "greater_equal": "x0 ≥ x1", "logical_and": "and", "logical_or": "or", "logical_xor": "exclusive or", "bitwise_and": "&", "bitwise_or": "|",
     "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>",
 }

@@ -83,7 +83,7 @@ def test_the_sdist_holds_what_the_tests_need(dist: Path) -> None:
         "docs/plugins.md",
         "examples/resnet50.onnx",
         "examples/resnet50.py",
-        "plugins/multiprof-fft/pyproject.toml",
+        "plugins/multiprof-chebyshev/pyproject.toml",
         "tests/files/requirements.txt",
         "tests/test_packaging.py",
         "CHANGELOG.md",

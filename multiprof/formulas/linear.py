@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
 
-from multiprof.cost import Cost, Counts, formula
+from multiprof.cost import Cost, Counts, Traffic, formula, moved_bytes
 from multiprof.errors import PluginError, UnknownDimensionError
 from multiprof.formulas._primitives import primitives
 from multiprof.formulas._sizes import size
-from multiprof.ir import Layer
+from multiprof.ir import Layer, TensorSpec
 
 
 def _linear_symbols(layer: Layer) -> Mapping[str, int]:
@@ -44,6 +44,30 @@ def matmul(layer: Layer) -> Cost:
     """
     y = layer.outputs["y"].numel
     return Cost({"dot": Counts(y * size(layer, "contracted"), y)})
+
+
+def _sparse_symbols(layer: Layer) -> Mapping[str, int]:
+    """|y|: elements of y; Z: stored elements of the sparse operand; c: columns of the dense operand"""
+    return {"|y|": layer.outputs["y"].numel, "Z": size(layer, "nnz"), "c": size(layer, "columns")}
+
+
+def _reads_what_is_stored(layer: Layer) -> Traffic:
+    """The dense operand; of the sparse one the stored elements and their positions."""
+    role = layer.attrs.get("sparse", "x0")
+    read, written = moved_bytes(layer)
+    spec = layer.inputs[role]
+    stored = TensorSpec((size(layer, "nnz"),), spec.dtype).nbytes + (layer.attrs.get("index_bytes") or 0)
+    return read - spec.nbytes + stored, written
+
+
+@formula("sparse_matmul", symbols=_sparse_symbols, traffic=_reads_what_is_stored)
+def sparse_matmul(layer: Layer) -> Cost:
+    """dot: Z·c macs, |y| dots
+
+    Every stored element meets each column of the dense operand once; what is not stored takes no part.
+    """
+    s = _sparse_symbols(layer)
+    return Cost({"dot": Counts(s["Z"] * s["c"], s["|y|"])})
 
 
 def _einsum_symbols(layer: Layer) -> Mapping[str, int]:
@@ -113,4 +137,4 @@ def _sums(equation: str) -> bool:
     return not set("".join(names)) <= set(out)
 
 
-FORMULAS = (linear, matmul, einsum)
+FORMULAS = (linear, matmul, sparse_matmul, einsum)

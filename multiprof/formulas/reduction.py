@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from multiprof.cost import Cost, Counts, Formula, formula, on_integers
+from multiprof.errors import PluginError
 from multiprof.formulas._primitives import P_NORM, input_and_output, known_shape, p_norm, primitives
 from multiprof.ir import Layer
 
@@ -68,6 +69,29 @@ _norm.__doc__ = f"""{P_NORM.format(joins="|x| − |y|", results="|y|")}
     (Σ|x|ᵖ)^(1/p), p = ``ord``, 2 unless said; the terms that a p does not need are not there.
     """
 norm = formula("norm", symbols=input_and_output)(_norm)
+
+
+def _distance_symbols(layer: Layer) -> Mapping[str, int]:
+    """|x|: elements of all differences, |y|·n; |y|: elements of y"""
+    width = known_shape(layer.inputs["x0"])[-1]
+    return {"|x|": layer.y.numel * width, "|y|": layer.y.numel}
+
+
+def _distance(layer: Layer) -> Cost:
+    p = layer.attrs.get("p")
+    if p is None:
+        raise PluginError(f"layer {layer.name}: the op distance requires the attribute p, which is not there")
+    s = _distance_symbols(layer)
+    elements, y = s["|x|"], s["|y|"]
+    terms = p_norm(layer, float(p), elements, y, max(elements - y, 0))
+    return Cost({"difference": primitives(layer, adds=elements)} | terms)
+
+
+_distance.__doc__ = f"""difference: |x| adds; {P_NORM.format(joins="|x| − |y|", results="|y|")}
+
+    (Σ|a − b|ᵖ)^(1/p) over rows a and b of n elements; the terms that a p does not need are not there.
+    """
+distance = formula("distance", symbols=_distance_symbols)(_distance)
 
 
 @formula("logsumexp", symbols=input_and_output)
@@ -147,6 +171,7 @@ FORMULAS = (
     variance,
     std,
     norm,
+    distance,
     logsumexp,
     count_nonzero,
     _running("cumsum", "adds"),

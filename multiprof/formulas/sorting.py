@@ -83,6 +83,28 @@ def topk(layer: Layer) -> Cost:
     return Cost({"select": primitives(layer, cmps=_lines(layer, n) * tree_selection(n, size(layer, "k")))})
 
 
+def _mode_symbols(layer: Layer) -> Mapping[str, int]:
+    """M: lines along the axis; n: elements of one; C: comparisons that sort it, n·⌈log₂ n⌉ − 2^⌈log₂ n⌉ + 1"""
+    n = size(layer, "n")
+    return {"M": _lines(layer, n), "n": n, "C": merge_sort(n)}
+
+
+@formula("mode", symbols=_mode_symbols, bound=_worst, source="ATen's mode: sort, then count runs of equal neighbours")
+def mode(layer: Layer) -> Cost:
+    """sort: M·C cmps; neighbours: M·(n − 1) cmps; runs: M·n ints
+
+    Merge sort in the worst case, the comparison of every neighbour, and for every element the length of its run.
+    """
+    lines, n, comparisons = _mode_symbols(layer).values()
+    return Cost(
+        {
+            "sort": primitives(layer, cmps=lines * comparisons),
+            "neighbours": primitives(layer, cmps=lines * max(n - 1, 0)),
+            "runs": Counts(ints=lines * n),
+        }
+    )
+
+
 def _rows(layer: Layer) -> tuple[int, int]:
     """How many things are told apart, and how many elements each has: one, or a whole row along the axis."""
     shape = known_shape(layer.x)
@@ -133,8 +155,8 @@ def nonzero(layer: Layer) -> Cost:
 
 
 def _search_symbols(layer: Layer) -> Mapping[str, int]:
-    """|x|: elements of x; S: steps of a binary search among b boundaries, ⌈log₂(b + 1)⌉"""
-    return {"|x|": layer.x.numel, "S": layer.inputs["boundaries"].numel.bit_length()}
+    """|x|: elements of x; S: steps of a binary search among the b boundaries of a row, ⌈log₂(b + 1)⌉"""
+    return {"|x|": layer.x.numel, "S": known_shape(layer.inputs["boundaries"])[-1].bit_length()}
 
 
 @formula("bucketize", symbols=_search_symbols, bound=_worst, source="Knuth, The Art of Computer Programming 3, 6.2.1")
@@ -143,8 +165,8 @@ def bucketize(layer: Layer) -> Cost:
 
     Binary search; a step is saved where an element meets the shorter half.
     """
-    steps = layer.x.numel * layer.inputs["boundaries"].numel.bit_length()
-    return Cost({"search": primitives(layer, cmps=steps)})
+    symbols = _search_symbols(layer)
+    return Cost({"search": primitives(layer, cmps=symbols["|x|"] * symbols["S"])})
 
 
 @formula("histogram", symbols=_elements)
@@ -160,4 +182,4 @@ def histogram(layer: Layer) -> Cost:
     return Cost({"place": Counts(adds=x, muls=x, cmps=2 * x, casts=x), "count": Counts(ints=x)})
 
 
-FORMULAS = (sort, topk, unique, nonzero, bucketize, histogram)
+FORMULAS = (sort, topk, mode, unique, nonzero, bucketize, histogram)

@@ -102,11 +102,11 @@ def fft(layer: Layer) -> Cost:
 
     A and P by Cooley–Tukey: 5·n·log₂ n in all for a power of two, a little more than half of that for a real signal
     (``onesided``); by Bluestein's algorithm where n has a prime factor above 13. Twiddle factors are a table. An
-    inverse transform divides by n.
+    inverse transform divides by n, unless ``scaled`` says otherwise.
     """
     s = _fft_symbols(layer)
     terms = {"transform": Counts(adds=s["M"] * s["A"], muls=s["M"] * s["P"])}
-    if layer.attrs.get("inverse"):
+    if layer.attrs.get("scaled", layer.attrs.get("inverse")):
         terms["scale"] = Counts(muls=s["S"])
     return Cost(terms)
 

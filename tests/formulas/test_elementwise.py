@@ -15,7 +15,7 @@ from multiprof.formulas.elementwise import FORMULAS
 from multiprof.ir import Layer, Quant, TensorSpec
 from multiprof.ops import OPS
 from multiprof.testing import Counted, Tally
-from multiprof.testing.counting import maximum, minimum, select
+from multiprof.testing.counting import exp, maximum, minimum, select, sqrt
 
 Make = Callable[..., Layer]
 Agree = Callable[[Formula, Layer, Tally], None]
@@ -27,6 +27,24 @@ shapes = st.lists(st.integers(1, 4), max_size=3).map(tuple)
 def bit(x: Counted, *others: Counted) -> None:
     """One integer or logical operation."""
     x.tally.count("ints")
+
+
+def sine_over(x: Counted) -> Counted:
+    """sin x/x, or 1."""
+    return select(x.value != 0, x.transcendental(math.sin) / x, 1.0)
+
+
+def logaddexp(a: Counted, b: Counted) -> Counted:
+    """max + log1p(e^(min − max))"""
+    low, high = minimum(a, b), maximum(a, b)
+    result = high + exp(low - high).transcendental(math.log1p)
+    assert result.value == pytest.approx(math.log(math.exp(a.value) + math.exp(b.value)))
+    return result
+
+
+def cross(a: Counted, b: Counted) -> Counted:
+    """One of three elements: a₁·b₂ − a₂·b₁."""
+    return a * b - b * a
 
 
 UNARY: dict[str, Callable[[Counted], Any]] = {
@@ -47,6 +65,11 @@ UNARY: dict[str, Callable[[Counted], Any]] = {
     "is_inf": lambda x: abs(x) >= math.inf,
     "is_finite": lambda x: abs(x) < math.inf,
     "masked_fill": lambda x: select(x.value > 0, x, 0.0),
+    "logit": lambda x: (x / (1.0 - x)).transcendental(abs),
+    "sinc": lambda x: sine_over(math.pi * x),
+    "conj": lambda x: -x,  # of the imaginary part
+    "special": lambda x: x.transcendental(math.lgamma),
+    "angle": lambda x: x.transcendental(math.atan),
 } | {
     name: lambda x: x.transcendental(math.cos)  # which function it is does not matter: each is one evaluation
     for name in (
@@ -96,6 +119,13 @@ BINARY: dict[str, Callable[[Counted, Counted], Any]] = {
     "shift_right": bit,
     "where": lambda a, b: select(a.value < b.value, a, b),
     "lerp": lambda a, b: a + 0.3 * (b - a),
+    "hypot": lambda a, b: sqrt(a * a + b * b),
+    "logaddexp": logaddexp,
+    "xlogy": lambda a, b: select(a.value != 0, a * b.transcendental(abs), 0.0),
+    "xlog1py": lambda a, b: select(a.value != 0, a * b.transcendental(abs), 0.0),
+    "copysign": lambda a, b: select(b.value > 0, a, 0.0),
+    "polar": lambda a, b: (a * b.transcendental(math.cos), a * b.transcendental(math.sin)),
+    "cross": cross,
 }
 
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from multiprof.cost import Counts
 from multiprof.errors import PluginError, UnknownDimensionError
-from multiprof.formulas.linear import einsum, linear, matmul
+from multiprof.formulas.linear import einsum, linear, matmul, sparse_matmul
 from multiprof.ir import Layer, TensorSpec
 from multiprof.testing import Tally, loops
 from multiprof.testing.counting import nonzero
@@ -194,3 +194,20 @@ def test_missing_and_unknown_sizes_are_told_apart() -> None:
     del layer.attrs["in_features"]
     with pytest.raises(PluginError, match="in_features"):
         linear.price(layer)
+
+
+@given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=9), small)
+def test_a_sparse_matrix_multiplies_what_it_stores(places: set[tuple[int, int]], columns: int) -> None:
+    """A 5 × 4 matrix in coordinates; its two indices of 8 bytes are read with each of its elements of 4."""
+    tally = Tally()
+    a = {place: tally.scalar(1.0 + sum(place)) for place in places}
+    b = tally.array((4, columns))
+    with tally.term("dot"):
+        for i in range(5):
+            for j in range(columns):
+                tally.dot((value, b[k, j]) for (row, k), value in a.items() if row == i)
+    inputs = {"x0": TensorSpec((5, 4), name="a"), "x1": TensorSpec((4, columns), name="b")}
+    attrs = {"nnz": len(places), "columns": columns, "index_bytes": 16 * len(places)}
+    layer = Layer("mm", "sparse_matmul", inputs, {"y": TensorSpec((5, columns))}, attrs)
+    assert sparse_matmul.price(layer).terms == tally.terms
+    assert sparse_matmul.traffic(layer) == (len(places) * (4 + 16) + 4 * 4 * columns, 5 * columns * 4)

@@ -46,6 +46,12 @@ def boolean_mask(sample: Layer) -> Layer:
     return sample
 
 
+def with_results(sample: Layer, **shapes: Shape) -> Layer:
+    """The layer with more results."""
+    sample.outputs.update({role: TensorSpec(shape) for role, shape in shapes.items()})
+    return sample
+
+
 def with_q(sample: Layer, columns: int) -> Layer:
     """A QR decomposition that makes so many columns of Q."""
     if columns:
@@ -167,6 +173,27 @@ SAMPLES: dict[str, list[Layer]] = {
     "affine_grid": [
         layer("affine_grid", {"theta": (2, 2, 3)}, (2, 6, 7, 2)),
         layer("affine_grid", {"theta": (2, 12)}, (2, 5, 6, 7, 3)),
+    ],
+    "sparse_matmul": [layer("sparse_matmul", {"x0": (6, 5), "x1": (5, 3)}, (6, 3), nnz=7, columns=3)],
+    "special": [layer("special", {"x0": X}, X, function="lgamma")],
+    "distance": [layer("distance", {"x0": (6, 4)}, (15,), p=p) for p in (*POWERS, float("inf"))],
+    "mode": [layer("mode", {"x": X}, (2, 3, 4), axis=(3,), n=5)],
+    "log_det": [layer("log_det", {"x": (2, 5, 5)}, (2,))],
+    "householder": [layer("householder", {"x": (2, 6, 4), "tau": (2, 3)}, (2, 6, 4))],
+    "lstsq": [
+        layer("lstsq", {"a": (2, *size), "b": (2, size[0], 3)}, (2, size[1], 3)) for size in ((6, 4), (5, 5), (1, 1))
+    ],
+    "matrix_exp": [layer("matrix_exp", {"x": (2, 5, 5)}, (2, 5, 5))],
+    "svd": [
+        with_results(layer("svd", {"x": (2, 5, 3)}, (2, 3)), **more)
+        for more in ({}, {"u": (2, 5, 3), "v": (2, 3, 3)}, {"u": (2, 5, 5), "v": (2, 3, 3)})
+    ],
+    **{
+        op: [with_results(layer(op, {"x": (2, 5, 5)}, (2, 5)), **more) for more in ({}, {"vectors": (2, 5, 5)})]
+        for op in ("eigh", "eig")
+    },
+    "ctc_loss": [
+        layer("ctc_loss", {"x": (7, 3, 5), "targets": (3, 4)}, (3,), input_lengths=(7, 6, 5), target_lengths=(4, 0, 1))
     ],
     "fft": [
         layer("fft", {"x": (2, 12, 1)}, (2, 7, 2), axis=1, n=12, onesided=True),

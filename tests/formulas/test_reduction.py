@@ -95,7 +95,7 @@ REDUCTIONS: dict[str, Callable[[Sequence[Counted]], object]] = {
 
 
 def test_every_reduction_is_written_out_here() -> None:
-    own = {"variance", "std", "norm", *RUNNING, "fold"}
+    own = {"variance", "std", "norm", "distance", *RUNNING, "fold"}
     assert {*REDUCTIONS, *own} == {op.name for op in OPS.values() if op.family == "reduction"} == set(TABLE)
 
 
@@ -155,34 +155,52 @@ def test_variance_and_standard_deviation(make: Make, agree: Agree, case: Reduced
 @given(reduced(), st.sampled_from([None, 2, 1, 3, 4, 0, 0.5, -1, math.inf, -math.inf]))
 def test_norm(make: Make, agree: Agree, case: Reduced, order: float | None) -> None:
     tally = Tally()
-    p = 2 if order is None else order
     for items in groups(tally.array(case.shape), case):
-        values = list(items)
-        if p not in (2, 4):  # an even power needs no absolute value
-            with tally.term("abs"):
-                values = [abs(v) for v in values]
-        if p in (math.inf, -math.inf):
-            with tally.term("extreme"):
-                largest(values)
-            continue
-        if p == 2:
-            with tally.term("square"):
-                values = [v * v for v in values]
-        elif p == 3:
-            with tally.term("cube"):
-                values = [v * v * v for v in values]
-        elif p == -1:
-            with tally.term("reciprocal"):
-                values = [1.0 / v for v in values]
-        elif p not in (0, 1):
-            with tally.term("power"):
-                values = [v.transcendental(abs) for v in values]
-        with tally.term("sum"):
-            whole = total(values)
-        if p not in (0, 1):
-            with tally.term("root"):
-                whole.transcendental(abs)
+        p_norm(tally, items, 2 if order is None else order)
     agree(TABLE["norm"], layer_of(make, "norm", case, **({} if order is None else {"ord": order})), tally)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.sampled_from([0, 1, 2, 3, 1.5, math.inf]))
+def test_distance(make: Make, agree: Agree, rows: int, others: int, n: int, p: float) -> None:
+    """Each row and each other one; the pairs of the rows of one matrix cost the same."""
+    tally = Tally()
+    a, b = tally.array((rows, n)), tally.array((others, n))
+    for i in range(rows):
+        for j in range(others):
+            with tally.term("difference"):
+                differences = [a[i, k] - b[j, k] for k in range(n)]
+            p_norm(tally, differences, p)
+    agree(TABLE["distance"], make("distance", {"x0": (rows, n), "x1": (others, n)}, {"y": (rows, others)}, p=p), tally)
+    agree(TABLE["distance"], make("distance", {"x0": (rows, n)}, {"y": (rows * others,)}, p=p), tally)
+
+
+def p_norm(tally: Tally, items: Sequence[Counted], p: float) -> None:
+    values = list(items)
+    if p not in (2, 4):  # an even power needs no absolute value
+        with tally.term("abs"):
+            values = [abs(v) for v in values]
+    if p in (math.inf, -math.inf):
+        with tally.term("extreme"):
+            largest(values)
+        return
+    if p == 2:
+        with tally.term("square"):
+            values = [v * v for v in values]
+    elif p == 3:
+        with tally.term("cube"):
+            values = [v * v * v for v in values]
+    elif p == -1:
+        with tally.term("reciprocal"):
+            values = [1.0 / v for v in values]
+    elif p not in (0, 1):
+        with tally.term("power"):
+            values = [v.transcendental(abs) for v in values]
+    with tally.term("sum"):
+        whole = total(values)
+    if p not in (0, 1):
+        with tally.term("root"):
+            whole.transcendental(abs)
 
 
 def log_add(a: Counted, b: Counted) -> Counted:

@@ -197,11 +197,40 @@ def test_histogram(make: Make, agree: Agree, n: int) -> None:
     assert TABLE["histogram"].price(layer).counts == Counts(ints=3 * n)
 
 
+@given(st.integers(1, 3), st.integers(1, 20))
+def test_mode(make: Make, lines: int, n: int) -> None:
+    """Sorted lines, their neighbours compared, and a counter for every element."""
+    tally = Tally()
+    for _ in range(lines):
+        with tally.term("sort"):
+            ordered = sorted_by_merging(scalars(tally, hardest(list(range(n)))))
+        longest = run = 0
+        for i, item in enumerate(ordered):
+            same = False
+            if i:
+                with tally.term("neighbours"):
+                    same = item <= ordered[i - 1]
+            with tally.term("runs"):
+                tally.count("ints")
+            run = run + 1 if same else 1
+            longest = max(longest, run)
+        assert longest == 1  # all are different
+    layer = make("mode", {"x": (lines, n)}, {"y": (lines,)}, axis=(1,), n=n)
+    assert {term: counts for term, counts in TABLE["mode"].price(layer).terms.items() if counts} == tally.terms
+
+
+def test_rows_with_boundaries_of_their_own(make: Make) -> None:
+    """4 rows of 9 boundaries: a binary search among 9 takes at most 4 steps."""
+    layer = make("bucketize", {"x": (4, 5), "boundaries": (4, 9)}, {"y": (4, 5)})
+    assert TABLE["bucketize"].price(layer).counts == Counts(cmps=4 * 5 * 4)
+
+
 def test_what_depends_on_values_says_so(make: Make) -> None:
     layer = make("sort", {"x": (3,)}, {"y": (3,)}, n=3)
     assert {op for op, rule in TABLE.items() if rule.bound and rule.bound(layer)} == {
         "sort",
         "topk",
+        "mode",
         "unique",
         "bucketize",
     }

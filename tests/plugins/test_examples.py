@@ -24,7 +24,7 @@ PLUGINS = [
 
 
 def test_there_are_examples() -> None:
-    assert {path.parent.name for path in PLUGINS} >= {"multiprof-fft", "multiprof-selective-scan"}
+    assert {path.parent.name for path in PLUGINS} >= {"multiprof-chebyshev", "multiprof-selective-scan"}
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.parent.name)

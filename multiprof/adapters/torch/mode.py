@@ -17,6 +17,7 @@ from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from multiprof.adapters.torch import autocast
 from multiprof.adapters.torch.foreign import emit_foreign, foreign_name
 from multiprof.adapters.torch.table import ATEN, RULES, STAYING, WHOLE, Direct, passthrough
 from multiprof.adapters.torch.tracer import META, RefusedError, Tracer, ValueNeededError
@@ -74,10 +75,32 @@ class ShapeMode(TorchFunctionMode):
                 rule = WHOLE.get(f"{func.namespace}.{func._opname}")
         elif type(rule) is Direct:
             return rule.answer(tracer, func, *args, **kwargs)
+        if autocast.is_enabled():
+            args, kwargs = self._autocast(func, args, kwargs)
         tracer.source = getattr(func, "__name__", "") or type(func).__name__
         if tracer.real or (tracer.twins and self._carries(args, kwargs)):
             return self._with_values(func, rule, args, kwargs)
         return self._by_shape(func, rule, args, kwargs)
+
+    def _autocast(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """The arguments as autocast would hand them to a kernel; a weight is cast once."""
+        tracer = self.tracer
+        dtype = autocast.cast_for(tracer.devices, func)
+        if dtype is None:
+            return args, kwargs
+
+        def cast(tensor: Tensor) -> Tensor:
+            if not autocast.needs_cast(tensor, dtype):
+                return tensor
+            key = (id(tensor), dtype)
+            made = tracer.casts.get(key)
+            if made is None:
+                made = self.__torch_function__(Tensor.to, (), (tensor, dtype))
+                if id(tensor) in tracer.declared:
+                    tracer.casts[key] = made
+            return made
+
+        return map_tensors(cast, args), map_tensors(cast, kwargs)
 
     def _by_shape(self, func: Any, rule: Any, args: Any, kwargs: Any) -> Any:
         tracer = self.tracer
@@ -273,8 +296,15 @@ def record(tracer: Tracer, name: str, func: Any, args: Any, kwargs: Any, out: An
     if rule is not None:
         mark = len(tracer.layers)
         tracer.forced = list(results)
+        into = kwargs.get("out") if len(results) == 1 else None
+        if into is not None:  # made elsewhere, and copied there
+            kwargs = {name: value for name, value in kwargs.items() if name != "out"}
+            tracer.forced = [torch.empty_like(into, device=META)]
+        made = list(tracer.forced)
         try:
             if rule(tracer, *args, **kwargs) is not NotImplemented:
+                if into is not None:
+                    tracer.write("copy", into, {"x": made[0], "dest": into}, {}, "dest")
                 return
         except (ValueNeededError, RefusedError):
             raise

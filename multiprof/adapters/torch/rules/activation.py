@@ -233,6 +233,15 @@ def rrelu(
     return activate(t, "rrelu", input, inplace, {"lower": number(lower), "upper": number(upper)})
 
 
+@rule("F.rrelu_", "torch.rrelu_", aten="rrelu_with_noise_")
+def rrelu_(t: Tracer, input: Tensor, *slopes: Any, training: bool = False) -> Any:
+    """In place; beneath the slopes stand after a tensor for the noise."""
+    lower, upper, *more = [value for value in slopes if not isinstance(value, Tensor)] or (1 / 8, 1 / 3)
+    if training or any(more):
+        return NotImplemented
+    return activate(t, "rrelu", input, True, {"lower": number(lower), "upper": number(upper)})
+
+
 @rule(aten=("rrelu_with_noise", "rrelu_with_noise_functional"))
 def rrelu_with_noise(
     t: Tracer,

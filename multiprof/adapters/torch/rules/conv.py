@@ -219,3 +219,13 @@ def convolution(
     if transposed:
         return _deconvolve(t, rank, input, weight, bias, stride, padding, output_padding, groups, dilation)
     return _convolve(t, rank, input, weight, bias, stride, padding, dilation, groups)
+
+
+@rule(aten="conv_tbc")
+def time_batch_channels(t: Tracer, self: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Any:
+    """A convolution of (T, N, C) with (K, C_i, C_o); torch's own kernel gives the result."""
+    y = t.new((), self.dtype)
+    kernel, c_in, c_out = weight.shape
+    attrs = _attrs(1, True, (kernel,), (1,), ((pad, pad),), (1,), 1, c_in, c_out) | {"data_format": "LNC"}
+    t.emit("conv", {"x": self, "weight": weight, "bias": bias}, {"y": y}, attrs)
+    return y

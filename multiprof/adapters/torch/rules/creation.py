@@ -277,3 +277,9 @@ def new_tensor(t: Tracer, input: Tensor, data: Any, *, dtype: Any = None, device
 @rule(aten="lift_fresh_copy")
 def lift_fresh_copy(t: Tracer, input: Tensor) -> Any:
     return copied(t, input)
+
+
+@rule(aten=("resize_as_", "resize_"))
+def resize_(t: Tracer, input: Tensor, *size: Any, **options: Any) -> Any:
+    """Other memory, which is taken as it is."""
+    return t.write("fill", input, {}, {"value": None}, ALIAS_ROLE)

@@ -105,3 +105,34 @@ def embedding_bag(
     op = _REDUCTIONS[mode]
     t.emit(op, {"x": gathered}, {"y": y}, {"axis": (0,), "keepdim": False}, op)
     return y
+
+
+@rule(aten=("_embedding_bag", "_embedding_bag_forward_only"))
+def aten_embedding_bag(
+    t: Tracer,
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int = -1,
+) -> Any:
+    """The operator beneath; rows of padding, which are left out, count as the others do.
+
+    What it returns beside the bags serves its gradient alone.
+    """
+    rows, width = weight.shape
+    y = t.new((), weight.dtype)
+    gathered = between((indices.numel(), width), weight.dtype)
+    attrs = {"num_embeddings": rows, "embedding_dim": width}
+    t.emit("embedding", {"x": indices, "weight": weight}, {"y": gathered}, attrs, "embedding")
+    if per_sample_weights is not None:
+        scaled = between(gathered.shape, weight.dtype)
+        t.emit("mul", {"x0": gathered, "x1": per_sample_weights}, {"y": scaled}, None, "mul")
+        gathered = scaled
+    op = tuple(_REDUCTIONS)[mode]
+    t.emit(op, {"x": gathered}, {"y": y}, {"axis": (0,), "keepdim": False}, op)
+    return y

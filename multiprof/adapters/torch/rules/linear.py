@@ -123,7 +123,7 @@ def linear(t: Tracer, input: Tensor, weight: Tensor, bias: Tensor | None = None)
     out_features, in_features = weight.shape
     if input.shape[-1] != in_features or (bias is not None and bias.shape != (out_features,)):
         return NotImplemented
-    if input.numel() == 0 or out_features == 0:
+    if t.forced is None and (input.numel() == 0 or out_features == 0):
         return NotImplemented
     y = t.new((*input.shape[:-1], out_features), input.dtype)
     contract(t, input, weight, bias, y, in_features, out_features)
@@ -139,7 +139,7 @@ def matmul(t: Tracer, input: Tensor, other: Tensor) -> Any:
     if not same_dtype(t, a, b) or a.dim() < 1 or b.dim() < 1:
         return NotImplemented
     inner = b.shape[-2] if b.dim() > 1 else b.shape[0]
-    if a.shape[-1] != inner or inner == 0:
+    if a.shape[-1] != inner or (inner == 0 and t.forced is None):
         return NotImplemented
     if a.dim() == 1 and b.dim() == 1:
         shape: tuple[int, ...] = ()
@@ -149,7 +149,7 @@ def matmul(t: Tracer, input: Tensor, other: Tensor) -> Any:
         shape = (*b.shape[:-2], b.shape[-1])
     else:
         shape = (*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    if 0 in shape:
+    if 0 in shape and t.forced is None:
         return NotImplemented
     y = t.new(shape, a.dtype)
     product(t, a, b, y)

@@ -10,14 +10,14 @@ from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
 
-def _results(t: Tracer) -> list[Tensor]:
+def results(t: Tracer) -> list[Tensor]:
     """What torch's kernel returned, all of it."""
     assert t.forced is not None  # these rules stand in the table of aten operators alone
     made, t.forced = t.forced, []
     return made
 
 
-def _line(x: Tensor, dim: int) -> tuple[int, int]:
+def line(x: Tensor, dim: int) -> tuple[int, int]:
     """The axis, non-negative, and how many elements it has; a number is a line of one."""
     if not x.dim():
         return 0, 1
@@ -28,8 +28,8 @@ def _line(x: Tensor, dim: int) -> tuple[int, int]:
 @rule(aten="sort")
 def sort(t: Tracer, self: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
     """``argsort`` and ``msort`` arrive here too."""
-    values, indices = _results(t)
-    axis, n = _line(self, dim)
+    values, indices = results(t)
+    axis, n = line(self, dim)
     attrs = {"axis": axis, "n": n, "descending": bool(descending), "stable": bool(stable)}
     t.emit("sort", {"x": self}, {"y": values, "indices": indices}, attrs)
     return values, indices
@@ -37,8 +37,8 @@ def sort(t: Tracer, self: Tensor, dim: int = -1, descending: bool = False, *, st
 
 @rule(aten="topk")
 def topk(t: Tracer, self: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    values, indices = _results(t)
-    axis, n = _line(self, dim)
+    values, indices = results(t)
+    axis, n = line(self, dim)
     attrs = {"axis": axis, "k": int(k), "n": n, "largest": bool(largest), "sorted": bool(sorted)}
     t.emit("topk", {"x": self}, {"y": values, "indices": indices}, attrs)
     return values, indices
@@ -50,14 +50,14 @@ def nonzero(t: Tracer, self: Tensor, *, as_tuple: bool = False) -> Any:
         return NotImplemented
     if as_tuple:
         return positions_by_axis(t, self)
-    (positions,) = _results(t)
+    (positions,) = results(t)
     t.emit("nonzero", {"x": self}, {"y": positions})
     return positions
 
 
 def positions_by_axis(t: Tracer, x: Tensor) -> Any:
     """The positions along every axis apart, as ``where(condition)`` gives them: the columns of what `nonzero` makes."""
-    columns = _results(t)
+    columns = results(t)
     positions = between((columns[0].shape[0], len(columns)), columns[0].dtype)
     t.emit("nonzero", {"x": x}, {"y": positions})
     pieces = {f"y{i}": column for i, column in enumerate(columns)}
@@ -67,7 +67,7 @@ def positions_by_axis(t: Tracer, x: Tensor) -> Any:
 
 @rule(aten="bucketize")
 def bucketize(t: Tracer, self: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Any:
-    (places,) = _results(t)
+    (places,) = results(t)
     t.emit("bucketize", {"x": self, "boundaries": boundaries}, {"y": places}, {"right": bool(right)})
     return places
 
@@ -83,8 +83,8 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Any:
-    """Boundaries of their own for every row are another thing."""
-    if sorted_sequence.dim() != 1 or sorter is not None:
+    """Every row may have boundaries of its own; ``sorter`` names their order where they are in none."""
+    if sorter is not None:
         return NotImplemented
     return bucketize(t, self, sorted_sequence, right=right or side == "right")
 
@@ -92,17 +92,25 @@ def searchsorted(
 @rule(aten="histc")
 def histc(t: Tracer, self: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """Without borders they are looked for first."""
+    (counts,) = results(t)
     if min == max:
-        return NotImplemented
-    (counts,) = _results(t)
+        for op in ("min", "max"):
+            border = between((), self.dtype)
+            axes = tuple(range(self.dim()))
+            t.emit(op, {"x": self}, {"y": border}, {"axis": axes, "keepdim": False}, op)
     t.emit("histogram", {"x": self}, {"y": counts})
     return counts
 
 
 @rule(aten="bincount")
 def bincount(t: Tracer, self: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Any:
+    """With weights, what is added to the place of an integer is its weight."""
+    (counts,) = results(t)
     if weights is not None:
-        return NotImplemented
-    (counts,) = _results(t)
+        zeros = between(counts.shape, counts.dtype)
+        t.emit("fill", {}, {"y": zeros}, {"value": 0}, "zeros")
+        inputs = {"x": zeros, "indices": self, "src": weights}
+        t.emit("scatter_reduce", inputs, {"y": counts}, {"axis": 0, "reduce": "sum"})
+        return counts
     t.emit("histogram", {"x": self}, {"y": counts})
     return counts

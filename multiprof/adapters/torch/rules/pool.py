@@ -161,3 +161,24 @@ for _rank in (1, 2, 3):
     rule(f"F.lp_pool{_rank}d")(_lp_pool(_rank))
 for _rank in (2, 3):
     rule(f"nn.avg_pool{_rank}d", aten=f"avg_pool{_rank}d")(_avg_pool_with_divisor(_rank))
+
+
+# -- maximum over windows at places drawn by chance: torch's own kernels give the results ------------------------------
+
+
+def _fractional(rank: int) -> Rule:
+    def apply(t: Tracer, self: Tensor, kernel_size: Any, output_size: Any, random_samples: Tensor) -> Any:
+        y, indices = t.new((), self.dtype), t.new((), torch.int64)
+        attrs = {
+            "kernel_size": counts(kernel_size, rank),
+            "fractional": True,
+            "data_format": data_format(self, rank),
+        }
+        t.emit("max_pool", {"x": self}, {"y": y, "indices": indices}, attrs)
+        return y, indices
+
+    return apply
+
+
+for _rank in (2, 3):
+    rule(aten=f"fractional_max_pool{_rank}d")(_fractional(_rank))

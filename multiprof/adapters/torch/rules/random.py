@@ -121,6 +121,23 @@ def bernoulli(t: Tracer, input: Tensor, p: Any = None, *, generator: Any = None)
     return y
 
 
+def _drawn(distribution: str) -> Any:
+    def draw(t: Tracer, input: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Any:
+        """By torch's own kernel, from probabilities or rates."""
+        spare(t, generator)
+        y = t.new((), input.dtype)
+        parameters = [input, *(a for a in args if isinstance(a, Tensor))]
+        inputs = {f"x{i}": x for i, x in enumerate(parameters)}
+        t.emit("random", inputs, {"y": y}, {"distribution": distribution})
+        return y
+
+    return draw
+
+
+for _name in ("multinomial", "poisson", "binomial"):
+    rule(aten=_name)(_drawn(_name))
+
+
 def _in_place(name: str, distribution: str) -> None:
     @rule(f"Tensor.{name}", aten=name)
     def fill(t: Tracer, input: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Any:

@@ -192,6 +192,12 @@ for _op in ("any", "all"):
     rule(f"torch.{_op}", f"Tensor.{_op}", aten=_op)(_quantifier(_op))
 
 
+@rule(aten=("_is_all_true", "_is_any_true"))
+def flag(t: Tracer, self: Tensor) -> Any:
+    """Of all elements, whichever of the two it is: as many logical operations."""
+    return _reduce(t, "all", self, None, False, BOOL)
+
+
 @rule("torch.count_nonzero", "Tensor.count_nonzero", aten="count_nonzero")
 def count_nonzero(t: Tracer, input: Tensor, dim: Any = None) -> Any:
     if input.dtype not in REAL:
