@@ -154,6 +154,7 @@ def test_an_unknown_version_is_not_called(tmp_path, monkeypatch):
 )
 def test_operators_that_do_not_add_up_to_the_run_are_not_believed(spent, said):
     profile = Profile((0, 1), (spent,) * 3, {}, (), (1.0, 1.0, 1.0))
+    assert profile.share == pytest.approx(sum(spent))
     if not said:
         profile.check()
         return

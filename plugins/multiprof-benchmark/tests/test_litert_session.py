@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from loop_file import write
-from multiprof_benchmark import environment
 from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.sessions import litert as sessions
-from multiprof_benchmark.sessions import litert_layers
+from multiprof_benchmark.sessions import litert_layers, litert_process
 from multiprof_benchmark.sessions.litert import LiteRTSession
 from multiprof_benchmark.sessions.litert_c import ProfilerError
 from multiprof_benchmark.sessions.litert_file import operators
@@ -51,7 +50,7 @@ def test_the_threads_are_counted(dense, threads):
 
 
 def test_where_threads_are_not_told_it_says_so(dense, monkeypatch):
-    monkeypatch.setattr(environment, "TASKS", Path("/nowhere"))
+    monkeypatch.setattr(litert_process, "TASKS", Path("/nowhere"))
     facts = session(dense, 2).facts()
     assert facts.threads == 2
     assert facts.notes == (sessions.ASKED,)
@@ -62,7 +61,7 @@ def test_the_heap_holds_the_packed_weights(dense):
 
 
 def test_where_the_heap_is_not_told_there_is_none(dense, monkeypatch):
-    monkeypatch.setattr(environment, "heap", lambda: None)
+    monkeypatch.setattr(litert_process, "heap", lambda: None)
     assert session(dense).facts().memory == {}
 
 
@@ -77,18 +76,18 @@ def test_the_heap_grows_by_what_is_taken():
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
     for size in (50_000, 10_000_000):  # within the heap, and in pages of its own
-        before = environment.heap()
+        before = litert_process.heap()
         block = libc.malloc(ctypes.c_size_t(size))
-        after = environment.heap()
+        after = litert_process.heap()
         libc.free(block)
         assert size <= after - before <= size + 10_000
 
 
 def test_a_thread_is_counted():
-    before, wait = environment.tasks(), threading.Event()
+    before, wait = litert_process.tasks(), threading.Event()
     other = threading.Thread(target=wait.wait)
     other.start()
-    counted = environment.tasks()
+    counted = litert_process.tasks()
     wait.set()
     other.join()
     assert counted == before + 1
@@ -109,7 +108,8 @@ def test_a_loop_is_one_group_with_all_its_layers(tmp_path, monkeypatch):
     assert parts[2].times == (3.0,) * 5
     assert max(parts[1].times) < 999.0
     notes = found.facts().notes
-    assert notes[:2] == (litert_layers.PROFILED, litert_layers.ALONE)
+    assert notes[0].startswith("layers are timed by LiteRT's own profiler")
+    assert notes[1] == litert_layers.ALONE
     assert notes[2].startswith("outside XNNPACK: WHILE (1), ")
 
 

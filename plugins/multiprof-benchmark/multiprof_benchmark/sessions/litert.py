@@ -16,7 +16,7 @@ from multiprof_benchmark import environment
 from multiprof_benchmark.convert import converted
 from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.runners.base import Facts, Part
-from multiprof_benchmark.sessions import litert_layers
+from multiprof_benchmark.sessions import litert_layers, litert_process
 from multiprof_benchmark.subject import CONVERTED, Job, Options, Subject
 
 DELEGATE = "DELEGATE"  # what the interpreter calls operators that it has handed to XNNPACK
@@ -32,7 +32,7 @@ class LiteRTSession:
         self.options = options
         self.path = path or subject.model
         self.notes: tuple[str, ...] = ()
-        tasks, heap = environment.tasks(), environment.heap()
+        tasks, heap = litert_process.tasks(), litert_process.heap()
         self.interpreter = Interpreter(self.path, num_threads=options.threads)
         shapes = [tuple(spec.shape) for spec in subject.report.graph.inputs]
         details = self.interpreter.get_input_details()
@@ -41,8 +41,8 @@ class LiteRTSession:
                 if tuple(detail["shape"]) != shape:
                     self.interpreter.resize_tensor_input(detail["index"], shape)
         self.interpreter.allocate_tensors()
-        self.threads = _more(environment.tasks(), tasks)  # the interpreter's own; the one that calls it works too
-        self.heap = _more(environment.heap(), heap)
+        self.threads = _more(litert_process.tasks(), tasks)  # the interpreter's own; the one that calls it works too
+        self.heap = _more(litert_process.heap(), heap)
         source = np.random.default_rng(0)
         self.values = {int(detail["index"]): _values(detail, source) for detail in self.interpreter.get_input_details()}
         for number, array in self.values.items():

@@ -11,7 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 ABSENT = -1  # in place of a tensor that an operation does without
 CUSTOM = "CUSTOM"
-_KINDS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+_KINDS: dict[int, str] = {
+    number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from multiprof_benchmark.sessions.litert_profiler import Profile, profiled
 from multiprof_benchmark.sessions.litert_slices import Sliced, timed
 from multiprof_benchmark.subject import Options
 
-PROFILED = "layers are timed by LiteRT's own profiler, in runs of their own"
+PROFILED = "layers are timed by LiteRT's own profiler, in runs of their own: operators take {:.0%} of such a run"
 ALONE = "what runs another graph (a loop, a branch) is timed alone, cut out of the file"
 SLICED = "each operation's time is that of the operation alone, cut out of the file: the profiler cannot be used ({})"
 
@@ -40,7 +40,7 @@ def parts(
     except ProfilerError as why:
         sliced = timed(path, shapes, options.threads, options.rules)
         return of_slices(report, found, sliced), (SLICED.format(why), *sliced.notes)
-    notes = (PROFILED, *((ALONE,) if alone.timed else ()), *alone.notes, profile.note(found))
+    notes = (PROFILED.format(profile.share), *((ALONE,) if alone.timed else ()), *alone.notes, profile.note(found))
     untimed = {part.number for part, _ in alone.untimed}
     return of_profile(report, found, profile, untimed), tuple(note for note in notes if note)
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from multiprof_benchmark.process import command, ended
 from multiprof_benchmark.sessions import litert_events as events
 from multiprof_benchmark.sessions.litert_c import CompiledModel, Event, ProfilerError, supported
 from multiprof_benchmark.sessions.litert_file import Operator, has_variables, operators
-from multiprof_benchmark.timing import Rules, interleave
+from multiprof_benchmark.timing import NANO, Rules, measure
 
 MODULE = "multiprof_benchmark.sessions.litert_profiler"
 JOB, VALUES, RESULT, LOG = "profile.json", "values.npz", "profiled.json", "profile.log"
@@ -63,16 +64,19 @@ class Profile:
         runs = tuple(tuple(run[at] for at in kept) for run in self.runs)
         return replace(self, steps=tuple(self.steps[at] for at in kept), runs=runs)
 
-    def check(self, least: float = LEAST) -> None:
-        """Raise `ProfilerError` unless the operators take together what the whole takes without the profiler.
+    @property
+    def share(self) -> float:
+        """What the operators take of a run without the profiler.
 
         Each run is compared with the one after it: what slows the machine slows them both.
         """
-        share = statistics.median(
-            sum(run) / max(whole, MICRO) for run, whole in zip(self.runs, self.whole, strict=False)
-        )
-        if not least <= share <= MOST:
-            raise ProfilerError(f"its operators take {share:.0%} of what a run takes without it")
+        pairs = zip(self.runs, self.whole, strict=False)  # there are fewer runs where some operator has fewer times
+        return statistics.median(sum(run) / max(whole, MICRO) for run, whole in pairs)
+
+    def check(self, least: float = LEAST) -> None:
+        """Raise `ProfilerError` unless the operators take together what the whole takes without the profiler."""
+        if not least <= self.share <= MOST:
+            raise ProfilerError(f"its operators take {self.share:.0%} of what a run takes without it")
 
     def note(self, found: Sequence[Operator]) -> str:
         """``outside XNNPACK: SOFTMAX (12), 3.1% of the time``; empty where XNNPACK runs everything."""
@@ -134,12 +138,19 @@ def main(arguments: list[str]) -> int:
     half = Rules(max(10, rules.runs // 2), rules.seconds / 2, rules.cap / 2, rules.warmup_runs, rules.warmup_seconds)
     with np.load(folder / VALUES) as stored:
         values = {int(number): stored[number] for number in stored}
+    samples: list[list[Event]] = []
+    whole: list[float] = []
+
+    def in_turns() -> None:
+        samples.append(of_main(model.profiled()))
+        start = perf_counter_ns()
+        model.run()
+        whole.append((perf_counter_ns() - start) * NANO)
+
     try:
         with CompiledModel(job["path"], job["threads"], values) as model:
-            samples: list[list[Event]] = []
-            under, plain = interleave([lambda: samples.append(of_main(model.profiled())), model.run], half)
-        kept = samples[-len(under.times) :]
-        result: dict[str, Any] = of_runs(operators(job["path"]), kept, plain.times)
+            taken = len(measure(in_turns, half).times)
+        result: dict[str, Any] = of_runs(operators(job["path"]), samples[-taken:], whole[-taken:])
     except (ProfilerError, events.EventsError) as error:
         result = {"error": str(error)}
     (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
