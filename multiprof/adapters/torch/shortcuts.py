@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from multiprof.adapters.torch.autocast import is_enabled
 from multiprof.adapters.torch.rules import activation, conv, linear, norm
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -26,7 +27,7 @@ def answer(tracer: Tracer, module: nn.Module, args: tuple[Any, ...], kwargs: dic
     """The module's result, its layer emitted; ``NotImplemented`` where its own forward has to run."""
     kind = type(module)
     shortcut = SHORTCUTS.get(kind)
-    if shortcut is None or len(args) != 1 or kwargs or tracer.real or type(args[0]) is not Tensor:
+    if shortcut is None or is_enabled() or len(args) != 1 or kwargs or tracer.real or type(args[0]) is not Tensor:
         return NotImplemented
     if id(args[0]) in tracer.twins or kind.forward.__module__ != kind.__module__:  # the class was patched
         return NotImplemented

@@ -74,6 +74,8 @@ class Tracer:
 
     def __init__(self, device: torch.device, real: bool) -> None:
         self.device = device
+        self.devices: tuple[str, ...] = (device.type,)  # kinds of device whose autocast the tensors obey
+        self.casts: dict[tuple[int, torch.dtype], torch.Tensor] = {}  # weights that autocast has cast
         self.real = real
         self.layers: list[Layer] = []
         self.parameters: dict[str, Parameter] = {}
