@@ -1,4 +1,4 @@
-"""BERT-small (Turc et al. 2019): 4 layers of 512, 8 heads; 28,501,504 parameters without its pooler."""
+"""BERT-small (Turc et al. 2019): 4 layers of 512, 8 heads; 28,500,992 parameters without its pooler."""
 
 from __future__ import annotations
 
