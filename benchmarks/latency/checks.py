@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import isinf
 from pathlib import Path
 
 STORE = "checks.json"
@@ -15,7 +15,8 @@ STORE = "checks.json"
 class Check:
     """``ours`` and ``theirs`` in seconds; the ratio ours / theirs should lie between ``low`` and ``high``.
 
-    ``interval`` is the confidence interval of the ratio where the samples were taken in turns.
+    ``interval`` is the confidence interval of the ratio where the samples were taken in turns. ``note`` says why a
+    ratio is what it is.
     """
 
     section: str
@@ -49,12 +50,6 @@ def store(folder: Path, checks: Iterable[Check]) -> None:
     (folder / STORE).write_text(json.dumps([asdict(check) for check in checks], indent=1), encoding="utf-8")
 
 
-def of_pairs(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """Medians of both and the median of the ratios of neighbours."""
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return statistics.median(ours), statistics.median(theirs), statistics.median(ratios)
-
-
 def table(checks: Iterable[Check], ours: str, theirs: str) -> str:
     """Rows of Markdown."""
     lines = [
@@ -63,9 +58,10 @@ def table(checks: Iterable[Check], ours: str, theirs: str) -> str:
     ]
     for check in checks:
         between = "" if check.interval is None else "{:.3f} – {:.3f}".format(*check.interval)
-        holds = "yes" if check.holds else f"no{f': {check.note}' if check.note else ''}"
+        bounds = f"≥ {check.low:.2f}" if isinf(check.high) else f"{check.low:.2f} – {check.high:.2f}"
+        holds = ("yes" if check.holds else "no") + (f": {check.note}" if check.note else "")
         lines.append(
             f"| {check.name} | {check.what} | {check.ours * 1e3:.2f} | {check.theirs * 1e3:.2f} | {check.ratio:.3f} |"
-            f" {between} | {check.low:.2f} – {check.high:.2f} | {holds} |"
+            f" {between} | {bounds} | {holds} |"
         )
     return "\n".join(lines)

@@ -14,6 +14,7 @@ import multiprof
 from multiprof import Report
 
 NETWORKS = Path(__file__).parents[1] / "networks"
+SYNTHESISED, UNROLLED = "synthesised", "unrolled"
 FRAMEWORKS = {"keras": "keras_networks.py", "torch": "torch_networks.py"}
 
 
@@ -38,8 +39,11 @@ def make(folder: Path, framework: str, network: str, precision: str) -> None:
     """Write both files of a network; what a converter made is kept, for it takes long and does not change."""
     report = report_of(framework, network)
     flat = lower(report, precision=precision)
-    path_of(folder, framework, network, precision, "synthesised").write_bytes(flat.data)
-    wanted = path_of(folder, framework, network, precision, "converted")
+    path_of(folder, framework, network, precision, SYNTHESISED).write_bytes(flat.data)
+    if network == "lstm":  # as litert-torch writes it, and not as one operator
+        steps = lower(report, precision=precision, unrolled=True)
+        path_of(folder, framework, network, precision, UNROLLED).write_bytes(steps.data)
+    wanted = path_of(folder, framework, network, precision, CONVERTED)
     if wanted.is_file():
         return
     with TemporaryDirectory() as name:

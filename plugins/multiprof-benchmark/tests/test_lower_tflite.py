@@ -22,7 +22,7 @@ def run(data: bytes, *arrays: np.ndarray) -> list[np.ndarray]:
     return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
 
 
-def same(model: nn.Module, *shapes: tuple[int, ...], tolerance: float = 1e-4) -> None:
+def same(model: nn.Module, *shapes: tuple[int, ...], tolerance: float = 1e-4, **settings: bool) -> None:
     """The file with the model's weights gives the model's results."""
     torch.manual_seed(0)
     model = model.eval()
@@ -36,7 +36,7 @@ def same(model: nn.Module, *shapes: tuple[int, ...], tolerance: float = 1e-4) ->
     with torch.no_grad():
         wanted = model(*map(torch.from_numpy, arrays))
     report = multiprof.analyze(model, [tuple(shape) for shape in shapes])
-    flat = lower(report, values={name: value.numpy() for name, value in model.state_dict().items()})
+    flat = lower(report, values={name: value.numpy() for name, value in model.state_dict().items()}, **settings)
     assert flat.share.complete, str(flat.share)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
     found = run(flat.data, *arrays)
@@ -237,8 +237,16 @@ def test_a_network_with_folded_norms_and_merged_activations():
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # torch's own
-def test_lstm(layer):
-    same(Call(lambda m, x: m.parts[0](x)[0], layer), (4, 6, 5))
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_lstm(layer, unrolled):
+    same(Call(lambda m, x: m.parts[0](x)[0], layer), (4, 6, 5), unrolled=unrolled)
+
+
+def test_what_an_lstm_ends_with():
+    """The cell state is no result of TensorFlow Lite's operator: where it is asked for, the steps are written out."""
+    ends = Call(lambda m, x: torch.cat([m.parts[0](x)[1][at] for at in (0, 1)], -1), nn.LSTM(5, 7))
+    same(ends, (4, 6, 5))
+    same(Call(lambda m, x: m.parts[0](x)[1][0], nn.LSTM(5, 7)), (4, 6, 5))
 
 
 @pytest.mark.parametrize(

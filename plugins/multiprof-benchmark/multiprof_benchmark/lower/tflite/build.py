@@ -43,13 +43,14 @@ class Flat:
 class Builder:
     """What rules write with. Tensors of the file are `Value`s; layers find them by the names of the Graph."""
 
-    def __init__(self, report: Report, values: Mapping[str, Any] | None, seed: int) -> None:
+    def __init__(self, report: Report, values: Mapping[str, Any] | None, seed: int, unrolled: bool = False) -> None:
         self.report = report
         self.plan: Plan = plan_of(report)
         self.graph = self.plan.graph
         self.writer = Writer(self.graph.name)
         self.draws = Draws(self.graph.layers)
         self.given = values or {}
+        self.unrolled = unrolled
         self.source = np.random.default_rng(seed)
         self.found: dict[str, Value] = {}
         self.arrays: dict[str, Any] = {}
@@ -337,7 +338,7 @@ def kind_of(spec: TensorSpec) -> Any:
 
 def lower(
     report: Report, *, values: Mapping[str, Any] | None = None, seed: int = 0, least: float = LEAST,
-    precision: str = "", step: float = STEP,
+    precision: str = "", step: float = STEP, unrolled: bool = False,
 ) -> Flat:  # fmt: skip
     """The model of a report as a .tflite file.
 
@@ -345,6 +346,7 @@ def lower(
     lack is drawn, equal for equal ``seed``. ``precision`` is ``fp32``, ``fp16`` (weights alone) or ``int8`` (weights
     and activations, inputs and outputs included); empty, it is the model's own: 8-bit integers where its tensors are
     such, else 32-bit floats. ``step`` is what one step of an 8-bit activation stands for where the model does not say.
+    ``unrolled`` writes an LSTM step by step, as litert-torch does, and not as one operator.
     Raises `UnsupportedOpError` where less than the share ``least`` of the multiply-adds can be written; what cannot be
     is named in ``share``, and zeros stand in for it. Raises `UsageError` on another precision.
     """
@@ -352,7 +354,7 @@ def lower(
 
     assert rules.__all__  # importing the rules fills the table
     wanted = kinds.named(precision)
-    return Builder(report, values, seed).build(least, wanted, step)
+    return Builder(report, values, seed, unrolled).build(least, wanted, step)
 
 
 __all__ = ["Builder", "Flat", "lower"]

@@ -1,4 +1,4 @@
-"""Recurrent layers: the LSTM as TensorFlow Lite's own operator, GRU and Elman networks step by step."""
+"""Recurrent layers: the LSTM as TensorFlow Lite's own operator or step by step, GRU and Elman networks step by step."""
 
 from __future__ import annotations
 
@@ -61,13 +61,17 @@ def _sequence(b: Builder, layer: Layer) -> tuple[Value, bool]:
 
 @rule("lstm")
 def lstm(b: Builder, layer: Layer) -> None:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM; backwards on the sequence reversed. It starts from zeros."""
+    """UNIDIRECTIONAL_SEQUENCE_LSTM; backwards on the sequence reversed. It starts from zeros.
+
+    Step by step where that is asked for, or the last cell state, which the operator keeps to itself.
+    """
+    if b.unrolled or ("cn" in layer.outputs and _is_read(b, layer, "cn")):
+        unrolled(b, layer)
+        return
     a, name = layer.attrs, b.name(layer)
     h, n = int(a["hidden_size"]), int(a["input_size"])
     if "peephole" in layer.inputs:
         raise NotLoweredError("peepholes")
-    if "cn" in layer.outputs and _is_read(b, layer, "cn"):
-        raise NotLoweredError("the last cell state")
     p = int(a.get("proj_size") or 0)
     units = p or h
     x, time_first = _sequence(b, layer)
@@ -125,39 +129,67 @@ def unrolled(b: Builder, layer: Layer) -> None:
     """The products with the inputs all at once, then one step after another, from zeros."""
     a, name = layer.attrs, b.name(layer)
     h, n = int(a["hidden_size"]), int(a["input_size"])
-    gates = 3 if layer.op == "gru" else 1
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[layer.op]
+    units = int(a.get("proj_size") or h)
+    if "peephole" in layer.inputs:
+        raise NotLoweredError("peepholes")
     x, time_first = _sequence(b, layer)
     time = 0 if time_first else 1
     steps, batch = x.shape[time], x.shape[1 - time]
     if steps > MOST_STEPS:
         raise NotLoweredError(f"{steps} steps to unroll; up to {MOST_STEPS} are written")
-    left, right = _weight(b, layer, "weight_ih", gates * h, n), _weight(b, layer, "weight_hh", gates * h, h)
+    left, right = _weight(b, layer, "weight_ih", gates * h, n), _weight(b, layer, "weight_hh", gates * h, units)
+    projection = _weight(b, layer, "weight_hr", units, h) if units != h else None
     both = [layer.inputs.get(role) for role in ("bias_ih", "bias_hh")]
     biases = [np.zeros(gates * h, np.float32) if s is None else b.array(s).reshape(-1)[: gates * h] for s in both]
-    if layer.op == "rnn" or not a.get("reset_after", True):
+    if layer.op != "gru" or not a.get("reset_after", True):
         biases = [biases[0] + biases[1], np.zeros(gates * h, np.float32)]
     wide = _dense(b, x, left, biases[0], (*x.shape[:2], gates * h), f"{name}_inputs")
     parts = [b.temporary((batch, gates * h), x.dtype, f"{name}_step{at}") for at in range(steps)]
     b.writer.operator("UNPACK", [wide.number], [part.number for part in parts], "UnpackOptions", num=steps, axis=time)
-    state = b.constant(np.zeros((batch, h), np.float32))
+    state, cell = (b.constant(np.zeros((batch, size), np.float32)) for size in (units, h))
     kept: list[Value] = []
     for part in reversed(parts) if a.get("reverse") else parts:
         if layer.op == "gru":
             state = _gru(b, part, state, right, biases[1], h, bool(a.get("reset_after", True)), name)
+        elif layer.op == "lstm":
+            state, cell = _lstm(b, part, state, cell, right, projection, name)
         else:
             total = arithmetic(b, "ADD", part, _dense(b, state, right, biases[1], (batch, h), f"{name}_hidden"))
             state = simple(b, "RELU" if a.get("nonlinearity") == "relu" else "TANH", total, f"{name}_state")
         kept.append(state)
     if "hn" in layer.outputs:
         b.result(layer, b.reshaped(state, shape_of(layer.outputs["hn"])), "hn")
+    if "cn" in layer.outputs:
+        b.result(layer, b.reshaped(cell, shape_of(layer.outputs["cn"])), "cn")
     if len(shape_of(layer.y)) < layer.x.rank:  # the last step alone
         b.result(layer, b.reshaped(state, shape_of(layer.y), None, name))
         return
     if a.get("reverse"):
         kept.reverse()
-    y = b.temporary((*x.shape[:2], h), x.dtype, f"{name}_sequence")
+    y = b.temporary((*x.shape[:2], units), x.dtype, f"{name}_sequence")
     b.emit("PACK", kept, y, "PackOptions", valuesCount=steps, axis=time)
     b.result(layer, b.reshaped(y, shape_of(layer.y), None, name))
+
+
+def _lstm(
+    b: Builder, part: Value, state: Value, cell: Value, weight: Any, projection: Any, name: str
+) -> tuple[Value, Value]:
+    """One step from the products with the input: (state, cell); gates in the order input, forget, cell, output."""
+    batch, h = cell.shape
+    hidden = _dense(b, state, weight, np.zeros(4 * h), (batch, 4 * h), f"{name}_hidden")
+    total = arithmetic(b, "ADD", part, hidden)
+    axis = b.writer.constant(np.array(1, dtype=np.int32), "axis")
+    pieces = [b.temporary((batch, h), part.dtype, f"{name}_gate") for _ in range(4)]
+    b.writer.operator("SPLIT", [axis, total.number], [p.number for p in pieces], "SplitOptions", numSplits=4)
+    taken, kept, shown = (simple(b, "LOGISTIC", pieces[at], f"{name}_gate") for at in (0, 1, 3))
+    new = arithmetic(b, "MUL", taken, simple(b, "TANH", pieces[2], f"{name}_candidate"))
+    cell = arithmetic(b, "ADD", arithmetic(b, "MUL", kept, cell), new, None, f"{name}_cell")
+    state = arithmetic(b, "MUL", shown, simple(b, "TANH", cell, f"{name}_bounded"), None, f"{name}_state")
+    if projection is not None:
+        size = projection.shape[0]
+        state = _dense(b, state, projection, np.zeros(size), (batch, size), f"{name}_projected")
+    return state, cell
 
 
 def _gru(b: Builder, part: Value, state: Value, weight: Any, bias: Any, h: int, after: bool, name: str) -> Value:
