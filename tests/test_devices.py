@@ -12,6 +12,9 @@ title = "My board"
 rates = { float32 = 2e9, int8 = 8e9 }
 bandwidth = 1e9
 caches = [[1024, 4e9]]
+reads = [[2048, 3e9]]
+kernels = { linear = { float32 = 1e9 } }
+operands = { linear = { float32 = { x = 1e9, y = 2e9 } } }
 memory = 1e6
 overhead = 1e-6
 source = "measured"
@@ -36,6 +39,9 @@ def test_all_fields_of_a_file(tmp_path):
         "measured",
         "My board",
         caches=((1024, 4e9),),
+        kernels={"linear": {"float32": 1e9}},
+        operands={"linear": {"float32": {"x": 1e9, "y": 2e9}}},
+        reads=((2048, 3e9),),
         overhead=1e-6,
         memory=1_000_000,
         energy=Energy({"float32": 3.0}, 100.0, "a paper"),

@@ -103,6 +103,65 @@ def test_depthwise_convolutions_have_a_rate_of_their_own():
     assert on(net(), device).seconds == pytest.approx(0.272)  # a linear layer: the device's rate
 
 
+MEASURED = {"linear": {"float32": {"x": 64.0, "weight": 128.0, "y": 32.0}}}
+
+
+def test_operands_take_time_on_top_of_the_arithmetic():
+    device = replace(BOX, bandwidth=1e9, operands=MEASURED)
+    # 256 operations at 1000 a second; 64 bytes of x, 256 of the weight, 64 of y; the activation clamps: 16 operations
+    assert on(net(), device).kernels[0].seconds == pytest.approx(0.256 + 1 + 2 + 2 + 16 / 1000)
+    # data that moves more slowly than all that goes before
+    assert on(net(), replace(BOX, bandwidth=10.0, operands=MEASURED)).kernels[0].seconds == pytest.approx(384 / 10)
+
+
+def test_weights_come_from_where_the_whole_model_leaves_them():
+    device = replace(BOX, caches=((400, 50.0),), reads=((256, 200.0), (400, 10.0)))
+    # 128 bytes of activations in a cache of 50 a second, 256 of weights at 200
+    assert on(net(), device).seconds == pytest.approx(128 / 50 + 256 / 200)
+    two = GraphBuilder()
+    x = two.input((2, 8))
+    for name in ("a", "b"):
+        x = two.layer("linear", {"x": x, "weight": two.parameter(name, (8, 8))}, (2, 8), name=name, in_features=8)
+    # together 512 bytes of weights: those lie beyond all that was measured, where 100 bytes a second move
+    assert on(two.graph(x), device).seconds == pytest.approx(2 * (128 / 50 + 256 / 100))
+
+
+def test_each_step_of_a_recurrent_layer_reads_its_weights_again():
+    lstm = GraphBuilder()
+    inputs = {
+        "x": lstm.input((5, 1, 2)), "weight_ih": lstm.parameter("i", (8, 2)), "weight_hh": lstm.parameter("h", (8, 2)),
+    }  # fmt: skip
+    y = lstm.layer("lstm", inputs, (5, 1, 2), name="l", input_size=2, hidden_size=2, steps=5)
+    device = replace(BOX, rates={"float32": 1e9}, bandwidth=1e9, reads=((128, 64.0),), overhead=1.0)
+    # 128 bytes of weights five times, five starts; x and y move at once
+    assert on(lstm.graph(y), device).seconds == pytest.approx(5 * 128 / 64 + 5, rel=1e-5)
+    # where nothing is known of reading weights, they are read once, as the formula of traffic says
+    plain = replace(device, reads=(), bandwidth=100.0)
+    assert on(lstm.graph(y), plain).seconds == pytest.approx((128 + 40 + 40) / 100 + 1, rel=1e-5)
+
+
+def test_what_stands_in_for_a_rate_is_said():
+    made = on(net("float16"), BOX)
+    assert made.notes == (
+        "products in float16 are taken to run as fast as in float32: the device has no rate for float16",
+    )
+    assert on(net(), BOX).notes == on(net("uint8"), BOX).notes == ()
+    table = Energy({"int8": 1.0}, 1.0, "")
+    assert on(net(), replace(BOX, energy=table)).notes == (
+        "no energy is estimated: the device has no figure for float32",
+    )
+    assert (
+        on(net(), Device("only", {"int8": 1000.0}, 100.0, "")).notes == ()
+    )  # not predicted at all, which is said apart
+
+
+def test_a_note_is_shown_and_kept(tmp_path):
+    after = multiprof.predict(report(net("float16")), BOX)
+    assert "products in float16 are taken to run as fast as in float32" in str(after)
+    after.save(tmp_path / "r.json")
+    assert multiprof.load(tmp_path / "r.json").predictions == after.predictions
+
+
 def test_energy_of_arithmetic_and_of_traffic():
     table = Energy({"float32": 2.0, "int8": 0.5}, 10.0, "a paper")
     made = on(net(), replace(BOX, energy=table))
