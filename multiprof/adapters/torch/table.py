@@ -36,6 +36,7 @@ _ROOTS: dict[str, Any] = {
     "linalg": torch.linalg,
     "special": torch.special,
     "nn": torch._C._nn,
+    "sparse": torch.sparse,
 }
 
 

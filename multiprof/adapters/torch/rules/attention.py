@@ -30,6 +30,7 @@ def emit_attention(
     alignment: str = "top_left",
     scale: float | None = None,
     weights: Tensor | None = None,
+    dropout: float = 0.0,
     order: tuple[int, int] = (-2, -1),
     hint: str = "",
 ) -> None:
@@ -52,6 +53,8 @@ def emit_attention(
     }
     if causal:
         attrs["causal_alignment"] = alignment
+    if dropout:
+        attrs["dropout"] = dropout
     outputs = {"y": y} if weights is None else {"y": y, "weights": weights}
     t.emit("attention", {"q": q, "k": k, "v": v, "mask": mask}, outputs, attrs, hint)
 
@@ -112,7 +115,10 @@ def scaled_dot_product_attention(
     else:
         y = t.new_strided(q.shape, q.stride(), q.dtype) if is_dense(q) else new_like(t, q)
     samples = prod(batch[:-1] if enable_gqa or len(batch) > 1 else batch)
-    emit_attention(t, q, k, v, mask, y, heads=heads, kv_heads=kv_heads, batch=samples, causal=is_causal, scale=scale)
+    emit_attention(
+        t, q, k, v, mask, y, heads=heads, kv_heads=kv_heads, batch=samples, causal=is_causal, scale=scale,
+        dropout=dropout_p,
+    )  # fmt: skip
     return y
 
 

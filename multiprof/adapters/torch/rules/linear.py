@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from multiprof.adapters.torch.rules._common import Tensor, between, broadcast, same_dtype
+from multiprof.adapters.torch.rules.sparse import sparse_product
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -136,6 +137,8 @@ def linear(t: Tracer, input: Tensor, weight: Tensor, bias: Tensor | None = None)
 @rule("torch.matmul", "Tensor.matmul", "Tensor.__matmul__", "linalg.matmul", aten=("matmul", "linalg_matmul"))
 def matmul(t: Tracer, input: Tensor, other: Tensor) -> Any:
     a, b = input, other
+    if a.layout is not b.layout:
+        return sparse_product(t, a, b)
     if not same_dtype(t, a, b) or a.dim() < 1 or b.dim() < 1:
         return NotImplemented
     inner = b.shape[-2] if b.dim() > 1 else b.shape[0]

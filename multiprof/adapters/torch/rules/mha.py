@@ -243,14 +243,16 @@ def multi_head_attention_forward(
         mask = reshaped(t, mask, *ours, mask.shape[1], kv_length)
 
     scores: Tensor | None = None
+    dropout = dropout_p if training else 0.0
     if need_weights:
         if is_causal and mask is None:
             raise ValueError("is_causal")
         y = between((batch, num_heads, length, depth), q.dtype)
         scores = between((batch, num_heads, length, kv_length), q.dtype)
-        emit_attention(t, q, k, v, mask, y, heads=num_heads, kv_heads=num_heads, batch=batch, weights=scores)
+        emit_attention(
+            t, q, k, v, mask, y, heads=num_heads, kv_heads=num_heads, batch=batch, weights=scores, dropout=dropout
+        )  # fmt: skip
     else:
-        dropout = dropout_p if training else 0.0
         y = scaled_dot_product_attention(t, q, k, v, mask, dropout, is_causal)
         if y is NotImplemented:
             raise ValueError("attention")

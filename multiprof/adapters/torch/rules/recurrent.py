@@ -9,6 +9,7 @@ import torch
 
 from multiprof.adapters.torch.rules._common import Tensor, between
 from multiprof.adapters.torch.rules._moves import Base
+from multiprof.adapters.torch.rules.dropout import dropout
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import META, Tracer
 
@@ -119,8 +120,9 @@ def recurrent(t: Tracer, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, An
     if len(states) != len(kind.states) or any(state.dim() != 3 for state in states):
         return NotImplemented
     stack = Stack(kind, states, named)
-    if named["train"] and named["dropout"] and stack.layers > 1:
-        return NotImplemented  # random dropout between the layers
+    dropped = float(named["dropout"]) if named["train"] and stack.layers > 1 else 0.0
+    if dropped and (t.forced is not None or not 0 < dropped < 1):
+        return NotImplemented
     packed = "data" in named
     x = named["data"] if packed else named["input"]
     batch_first = not packed and bool(named["batch_first"])
@@ -142,7 +144,7 @@ def recurrent(t: Tracer, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, An
     if steps < 1 or not stack.fits(features, batch, states, x.dtype):
         return NotImplemented
     own: dict[str, Any] = {"batch_sizes": tuple(sizes)} if packed else {}
-    return _emit(t, stack, x, states, leading, batch, steps, batch_first, own)
+    return _emit(t, stack, x, states, leading, batch, steps, batch_first, own, dropped)
 
 
 def _emit(
@@ -155,7 +157,9 @@ def _emit(
     steps: int,
     batch_first: bool,
     own: dict[str, Any],
+    dropped: float,
 ) -> tuple[Tensor, ...]:
+    """``dropped`` is the share of what a layer hands to the next that training sets to 0."""
     directions, total, dtype = stack.directions, stack.layers * stack.directions, x.dtype
 
     def sequence(size: int, last: bool) -> Tensor:
@@ -189,6 +193,8 @@ def _emit(
         if directions == 2:
             t.emit("concat", {"x0": parts[0], "x1": parts[1]}, {"y": y}, {"axis": len(leading)})
         x = y
+        if dropped and level < stack.layers - 1:
+            x = dropout(t, y, dropped)
     if total > 1:
         for end, result in zip(ends, results[1:], strict=True):
             t.emit("stack", {f"x{i}": final for i, final in enumerate(end)}, {"y": result}, {"axis": 0})
