@@ -12,27 +12,36 @@ from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS
 from multiprof.adapters.torch.table import rule
 from multiprof.adapters.torch.tracer import Tracer
 
+# Functions of which torch, when nothing watches it and no gradient is asked for, makes no vectors.
+_VALUES_ALONE = frozenset(
+    {"svdvals", "cond", "matrix_norm", "matrix_rank", "norm", "eigvals", "eigvalsh", "nuclear_norm"}
+)
+
+
+def _values_alone(t: Tracer, vectors: Tensor) -> bool:
+    asked_by = t.source.removeprefix("linalg_").partition(".")[0]
+    return asked_by in _VALUES_ALONE or not vectors.numel()
+
 
 @rule(aten="_linalg_svd")
 def svd(t: Tracer, A: Tensor, full_matrices: bool = False, compute_uv: bool = True, **options: Any) -> Any:
     u, y, v = t.new((), A.dtype), t.new((), A.dtype), t.new((), A.dtype)
-    # torch's third result has the vectors as rows; without vectors both have no elements
-    t.emit("svd", {"x": A}, {"y": y, "u": u, "v": v} if u.numel() or v.numel() else {"y": y})
+    # torch's third result has the vectors as rows
+    t.emit("svd", {"x": A}, {"y": y} if _values_alone(t, u) else {"y": y, "u": u, "v": v})
     return u, y, v
 
 
 @rule(aten="_linalg_eigh")
 def eigh(t: Tracer, A: Tensor, UPLO: str = "L", compute_v: bool = True) -> Any:
     y, vectors = t.new((), A.dtype), t.new((), A.dtype)
-    t.emit("eigh", {"x": A}, {"y": y, "vectors": vectors} if vectors.numel() else {"y": y})
+    t.emit("eigh", {"x": A}, {"y": y} if _values_alone(t, vectors) else {"y": y, "vectors": vectors})
     return y, vectors
 
 
 @rule(aten="linalg_eig")
 def eig(t: Tracer, self: Tensor) -> Any:
-    """torch's kernel makes the vectors even for ``eigvals``."""
     y, vectors = t.new((), self.dtype), t.new((), self.dtype)
-    t.emit("eig", {"x": self}, {"y": y, "vectors": vectors})
+    t.emit("eig", {"x": self}, {"y": y} if _values_alone(t, vectors) else {"y": y, "vectors": vectors})
     return y, vectors
 
 

@@ -14,19 +14,21 @@ from multiprof.adapters.torch.tracer import Tracer
 # -- one element of a line ------------------------------------------------------------
 
 
-def _kth(t: Tracer, x: Tensor, k: int, axis: int, n: int, outputs: dict[str, Tensor]) -> None:
-    """The k smallest elements of every line in order, and the last of them."""
-    smallest = between([k if i == axis else size for i, size in enumerate(x.shape)], x.dtype)
+def _kth(t: Tracer, x: Tensor, k: int, axis: int, n: int, values: Tensor, indices: Tensor) -> None:
+    """The k smallest elements of every line in order, and the last of them with its position."""
+    shape = [k if i == axis else size for i, size in enumerate(x.shape)]
+    smallest = {"y": between(shape, x.dtype), "indices": between(shape, torch.int64)}
     attrs = {"axis": axis, "k": k, "n": n, "largest": False, "sorted": True}
-    t.emit("topk", {"x": x}, {"y": smallest}, attrs, "topk")
-    t.emit("slice", {"x": smallest}, outputs, {"index": f"element {k - 1} along {axis}"}, "slice")
+    t.emit("topk", {"x": x}, smallest, attrs, "topk")
+    for (role, found), result in zip(smallest.items(), (values, indices), strict=True):
+        t.emit("slice", {"x": found}, {"y": result}, {"index": f"{role} {k - 1} along {axis}"}, "slice")
 
 
 @rule(aten="kthvalue")
 def kthvalue(t: Tracer, self: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     values, indices = results(t)
     axis, n = line(self, dim)
-    _kth(t, self, int(k), axis, n, {"y": values, "indices": indices})
+    _kth(t, self, int(k), axis, n, values, indices)
     return values, indices
 
 
@@ -42,7 +44,7 @@ def median(t: Tracer, self: Tensor, dim: int | None = None, keepdim: bool = Fals
         t.emit("slice", {"x": smallest}, {"y": made[0]}, {"index": "the last"}, "slice")
         return made[0]
     axis, n = line(self, dim)
-    _kth(t, self, (n + 1) // 2, axis, n, {"y": made[0], "indices": made[1]})
+    _kth(t, self, (n + 1) // 2, axis, n, made[0], made[1])
     return tuple(made)
 
 
