@@ -120,7 +120,7 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     try:
         cost = formula.price(layer)
     except Exception as error:
-        return LayerReport(layer, UNSUPPORTED, _shape_reason(layer, formula, error), provider=provider)
+        return LayerReport(layer, UNSUPPORTED, _why_without_cost(layer, formula, error), provider=provider)
     if _check(cost, layer, formula) and cost.dot_dtypes is None:
         cost = Cost(cost.terms, dot_dtypes(layer))
     read: int | None
@@ -128,7 +128,7 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
     try:
         read, written = formula.traffic(layer)
     except Exception as error:
-        _shape_reason(layer, formula, error)
+        _why_without_cost(layer, formula, error)
         read = written = None
     if mark is None:
         if formula.free:
@@ -184,10 +184,14 @@ def _whose(layer: Layer, formula: Formula) -> str:
     return f"layer {layer.name}: the formula of {formula.provider or 'an unnamed provider'} for op {layer.op}"
 
 
-def _shape_reason(layer: Layer, formula: Formula, error: Exception) -> str:
-    """The reason when an error comes from a data-dependent dimension; any other error is the formula's own."""
+def _why_without_cost(layer: Layer, formula: Formula, error: Exception) -> str:
+    """The reason when a formula says that it cannot price the layer, or an error comes from a data-dependent dimension;
+    any other error is the formula's own.
+    """
     if isinstance(error, UnknownDimensionError):
         return f"shape: {error}"
+    if isinstance(error, UnsupportedOpError):
+        return str(error).removeprefix(f"layer {layer.name}: ")
     if isinstance(error, TypeError):
         for spec in (*layer.inputs.values(), *layer.outputs.values()):
             if None in spec.shape:

@@ -71,7 +71,10 @@ class UnknownDimensionError(MultiprofError):
 
 
 class UnsupportedOpError(MultiprofError):
-    """Raised under ``strict`` when at least one layer has no cost; the message lists the ops."""
+    """Raised under ``strict`` when at least one layer has no cost; the message lists the ops.
+
+    A formula raises it for a layer that it cannot price, saying why; the engine turns it into the layer's reason.
+    """
 
 
 class FormulaError(PluginError):

@@ -153,15 +153,20 @@ def _arithmetic_on_none(layer: Layer) -> Cost:
     return Cost({"x": Counts(adds=layer.y.shape[0] * 2)})  # type: ignore[operator]  # what is tested
 
 
+def _unknown_mode(layer: Layer) -> Cost:
+    raise UnsupportedOpError(f"layer {layer.name}: boxes has no formula for the mode 'soft'")
+
+
 @pytest.mark.parametrize(
     ("work", "reason"),
     [
+        (_unknown_mode, "boxes has no formula for the mode 'soft'"),
         (_unknown_dimension, "shape: the number of boxes is data-dependent"),
         (_arithmetic_on_none, r"shape: tensor l:y has the data-dependent shape (None, 4)"),
         (relu.price, "shape: tensor l:y has the data-dependent shape (None, 4)"),
     ],
 )
-def test_a_data_dependent_dimension_makes_a_layer_unsupported(work: Callable[[Layer], Cost], reason: str) -> None:
+def test_what_a_formula_cannot_price_is_unsupported_and_says_why(work: Callable[[Layer], Cost], reason: str) -> None:
     net = GraphBuilder()
     net.layer("boxes", {"x": net.input((3,))}, (None, 4), name="l")
     (row,) = price(net.graph(), {"boxes": Formula(("boxes",), work, "", provider="p")}).layers
