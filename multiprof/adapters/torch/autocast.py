@@ -38,10 +38,10 @@ _LOWER = {
 _SINGLE = {
     "cpu": _LOSSES
     | {
-        "avg_pool3d", "adaptive_avg_pool3d", "max_pool3d", "max_unpool2d", "max_unpool3d", "grid_sampler", "grid_sample",
-        "polar", "prod", "quantile", "nanquantile", "stft", "cdist", "trace", "view_as_complex", "cholesky",
+        "avg_pool3d", "adaptive_avg_pool3d", "max_pool3d", "max_unpool2d", "max_unpool3d", "grid_sampler",
+        "grid_sample", "polar", "prod", "quantile", "nanquantile", "stft", "cdist", "trace", "cholesky",
         "cholesky_inverse", "cholesky_solve", "inverse", "pinverse", "lu_solve", "ctc_loss", "binary_cross_entropy",
-        "cross_entropy", "cross_entropy_loss",
+        "cross_entropy", "cross_entropy_loss", "view_as_complex",
     },
     "cuda": _LOSSES
     | {

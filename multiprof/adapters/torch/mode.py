@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -73,6 +73,8 @@ class ShapeMode(TorchFunctionMode):
         if rule is None:
             if type(func) is OpOverload:
                 rule = WHOLE.get(f"{func.namespace}.{func._opname}")
+            elif type(func) is OpOverloadPacket:
+                rule = WHOLE.get(func._qualified_op_name.replace("::", "."))
         elif type(rule) is Direct:
             return rule.answer(tracer, func, *args, **kwargs)
         if autocast.is_enabled():

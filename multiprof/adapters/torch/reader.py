@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from multiprof.adapters.torch import rules as _rules  # noqa: F401  # importing the rules fills the tables
+from multiprof.adapters.torch import prepacked as _prepacked  # noqa: F401  # importing the rules fills the tables
+from multiprof.adapters.torch import rules as _rules  # noqa: F401
 from multiprof.adapters.torch.arguments import Arguments, parameter_names
 from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing_tensors
 from multiprof.adapters.torch.exported import unpacked

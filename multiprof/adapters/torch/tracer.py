@@ -10,7 +10,7 @@ import torch
 
 from multiprof.adapters.torch.dtypes import NAMES
 from multiprof.adapters.torch.overwritten import OverwrittenValues
-from multiprof.ir import ALIAS_ROLE, CONSTANT, VIEW, WRITE, Layer, Parameter, TensorSpec
+from multiprof.ir import ALIAS_ROLE, CONSTANT, VIEW, WRITE, Layer, Parameter, Quant, TensorSpec
 
 META = torch.device("meta")
 _empty = torch.empty
@@ -91,6 +91,9 @@ class Tracer:
         self.train = False  # the training form is read: what autograd would record matters
         self.outside: list[str] = []  # layers outside autograd's record
         self.segments: list[list[str]] = []  # layers of each checkpointed call
+        self.quantised: dict[int, TensorSpec] = {}  # id of a float tensor that stands for integers -> its spec
+        self.packed: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}  # id of packed weights -> weight, bias
+        self.cells: dict[int, list[torch.Tensor]] = {}  # id of the packed weights of a recurrent layer -> all of them
         self.base: dict[int, int] = {}  # id of a view -> id of the tensor whose storage it shares
         self.families: dict[int, list[torch.Tensor]] = {}  # id of a base -> it and its views that may still be in use
         self.taken: dict[str, int] = {}
@@ -270,7 +273,7 @@ class Tracer:
         label = frame.label
         if op in _CONTRACTIONS:
             left, right, *_ = ins.values()
-            if left.dtype != right.dtype:
+            if left.dtype != right.dtype and left.quant is None and right.quant is None:
                 raise RefusedError(
                     f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}"
                 )
@@ -294,6 +297,8 @@ class Tracer:
             if key not in specs:  # once, or a write would make the tensor look as if the model still held it
                 alive.append(tensor)
             specs[key] = spec
+            if self.quantised:
+                self._stay_quantised(inputs, tensor, spec)
             if weights and ins:
                 prepared.add(key)
             elif key in prepared:  # written in place by something that depends on the inputs
@@ -301,6 +306,35 @@ class Tracer:
         layer = Layer(name, op, ins, outs, attrs if attrs is not None else {}, frame.scope, self.source, None, aliases)
         self.layers.append(layer)
         return layer
+
+    # -- quantised tensors, which are float ones under the name of integers ------------------------------------------
+
+    def quantise(self, tensor: torch.Tensor, dtype: str, quant: Quant) -> torch.Tensor:
+        """Record that the tensor stands for integers of ``dtype``."""
+        spec = self.specs[id(tensor)]
+        spec.dtype, spec.quant = dtype, quant
+        self.quantised[id(tensor)] = spec
+        return tensor
+
+    def real_again(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Record that the tensor, made from quantised ones, holds real numbers."""
+        spec = self.specs[id(tensor)]
+        spec.dtype, spec.quant = NAMES[tensor.dtype], None
+        self.quantised.pop(id(tensor), None)
+        return tensor
+
+    def _stay_quantised(
+        self, inputs: Mapping[str, torch.Tensor | None], tensor: torch.Tensor, spec: TensorSpec
+    ) -> None:
+        """torch's operators on quantised tensors return tensors of the same type."""
+        if tensor.dtype is not torch.float32:
+            return
+        for given in inputs.values():
+            like = self.quantised.get(id(given))
+            if like is not None:
+                spec.dtype, spec.quant = like.dtype, like.quant
+                self.quantised[id(tensor)] = spec
+                return
 
     def view(self, op: str, x: torch.Tensor, y: torch.Tensor, attrs: dict[str, Any] | None = None) -> torch.Tensor:
         """Record that ``y`` is a view of ``x``; a view of a parameter stays that parameter and is no layer."""
@@ -322,6 +356,8 @@ class Tracer:
         """Record that ``y`` is another tensor object over exactly the elements of ``x``: it keeps the name."""
         if y is not x:
             self.specs[id(y)] = self.spec(x)
+            if id(x) in self.quantised:
+                self.quantised[id(y)] = self.quantised[id(x)]
             for known in (self.declared, self.prepared):
                 if id(x) in known:
                     known.add(id(y))
