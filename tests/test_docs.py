@@ -109,7 +109,7 @@ def test_the_project_file_of_the_guide_names_its_module() -> None:
 
 
 def test_the_test_of_the_guide_passes(guide: Path) -> None:
-    module("test_distances").test_cdist_against_loops()
+    module("test_distances").test_distances_against_loops()
 
 
 def test_the_first_plugin_is_as_short_as_promised() -> None:
