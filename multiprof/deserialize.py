@@ -243,12 +243,20 @@ def _measurement(part: Part) -> Measurement:
         part.text("precision"),
         part.amounts("phases"),
         part.counts("memory"),
-        part.text("label"),
-        part.text("against"),
-        _seconds(part, "baseline"),
-        part.amounts("energy"),
-        _seconds(part, "device_times"),
+        **_younger(part),
     )
+
+
+def _younger(part: Part) -> dict[str, Any]:
+    """What reports of before do not have."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "label": part.text,
+        "against": part.text,
+        "baseline": lambda key: _seconds(part, key),
+        "energy": part.amounts,
+        "device_times": lambda key: _seconds(part, key),
+    }
+    return {key: read(key) for key, read in readers.items() if key in part.data}
 
 
 def _seconds(part: Part, key: str) -> tuple[float, ...]:

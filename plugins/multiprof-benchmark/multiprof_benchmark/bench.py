@@ -2,76 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import multiprof
-from multiprof import Inputs, Measurement, ModelError, MultiprofError, Report, TensorSpec, UsageError
+from multiprof import Inputs, Measurement, ModelError, MultiprofError, Report
 from multiprof.inputs import as_inputs
-from multiprof.python_target import is_python_target, load_target
-from multiprof_benchmark import pool
-from multiprof_benchmark.carry import CannotTravelError, carried
+from multiprof_benchmark import in_process, pool
+from multiprof_benchmark.bringing import as_graph, brought, resized
 from multiprof_benchmark.environment import usable_cores
 from multiprof_benchmark.runners import by_name
-from multiprof_benchmark.runners.base import SubjectRunner
-from multiprof_benchmark.subject import REPORT, ROUTES, SYNTHESISED, Job, Options, Subject
-from multiprof_benchmark.timing import QUICK, STANDARD, Rules
+from multiprof_benchmark.settings import Settings, several
+from multiprof_benchmark.subject import NATIVE, REPORT, Job, Options, Subject
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What to measure: every runner of ``on``, with each number of threads, each batch size and each precision."""
-
-    on: tuple[str, ...] = ("cpu",)
-    threads: tuple[int, ...] = (1,)
-    batches: tuple[int | None, ...] = (None,)
-    precisions: tuple[str, ...] = ("",)
-    route: str = ""
-    quick: bool = False
-    layers: bool = True
-    least: float = 0.95
-    cap: float | None = None
-
-    def check(self) -> None:
-        """Raise `UsageError` for what cannot be asked."""
-        if not self.on:
-            raise UsageError("benchmark: name at least one runner, such as on=('cpu',)")
-        for what, values in (("threads", self.threads), ("batch", self.batches), ("precision", self.precisions)):
-            if not values:
-                raise UsageError(f"{what}: give at least one")
-        for name in self.on:
-            by_name(name)
-        cores = usable_cores()
-        for count in self.threads:
-            if not _is_whole(count) or not 1 <= count <= cores:
-                raise UsageError(f"threads {count!r}: this machine lets a process use 1 to {cores}")
-        for batch in self.batches:
-            if batch is not None and not _is_whole(batch):
-                raise UsageError(f"batch {batch!r}: give a number of at least 1")
-        for precision in self.precisions:
-            if not isinstance(precision, str):
-                raise UsageError(f"precision {precision!r}: give a name such as 'fp16', or '' for the model's own")
-        if self.route and self.route not in ROUTES:
-            raise UsageError(f"route {self.route!r}; one of {', '.join(ROUTES)}")
-        if not _is_number(self.least) or not 0 <= self.least <= 1:
-            raise UsageError(f"least {self.least!r} is no share between 0 and 1")
-        if self.cap is not None and not (_is_number(self.cap) and 0 < self.cap < math.inf):
-            raise UsageError(f"cap {self.cap!r}: give seconds above 0")
-
-    @property
-    def rules(self) -> Rules:
-        """Those of the timing loop; within a cap, the model and its layers have a third of it each."""
-        rules = QUICK if self.quick else STANDARD
-        return rules if self.cap is None else replace(rules, cap=min(rules.cap, self.cap / 3))
+TRAINING = "the model is in training mode;"  # what an analysis begins to say of every module fresh from its class
 
 
 def benchmark(
@@ -87,6 +38,8 @@ def benchmark(
     layers: bool = True,
     least: float = 0.95,
     cap: float | None = None,
+    memory: int | None = None,
+    interleave: Any = None,
     progress: Progress | None = None,
     trust: bool = False,
     **reading: Any,
@@ -97,61 +50,189 @@ def benchmark(
     several, and every combination is measured, in a process of its own. ``route`` is native, converted or synthesised
     where the best one is not wanted. ``quick`` takes fewer samples; ``layers=False`` leaves single layers untimed;
     ``least`` is the share of the macs below which a synthesised model is refused; ``cap`` limits each measurement, in
-    seconds. ``reading`` goes to `multiprof.analyze`.
+    seconds, and ``memory`` its process, in bytes. ``reading`` goes to `multiprof.analyze`.
+
+    ``interleave`` compares: another model, called with the same inputs, whose runs take turns with those of ``model``;
+    or ``True``, and the settings of this call (``threads=(1, 2)``) take turns. Each comparison is a measurement of kind
+    ``compared``, with both samples and the `Measurement.ratio` of their medians. Single layers are not timed then.
 
     What cannot be measured becomes a warning of the report and the rest is kept; where nothing can, the first reason
     is raised.
     """
     settings = Settings(
-        _several(on), _several(threads), _several(batch), _several(precision), route, quick, layers, least, cap
+        several(on), several(threads), several(batch), several(precision), route, quick, layers, least, cap, memory
     )
     settings.check()
-    folder = os.getcwd()  # a model's own code may leave it
-    say = progress or (lambda _: None)
-    given = _inputs(inputs)
+    call = _Call(model, _inputs(inputs), settings, progress or (lambda _: None), reading | {"trust": trust})
     first: Report | None = None
     found: list[Measurement] = []
-    failures: list[str] = []
     for size in settings.batches:
-        say(f"analysing{'' if size is None else f' with batch {size}'}")
-        try:
-            resized = given if size is None else _resized(model, given, size, reading | {"trust": trust})
-            report = multiprof.analyze(model, resized, trust=trust, **reading)
-        except MultiprofError as error:
-            if len(settings.batches) == 1:
-                raise
-            failures.append(f"batch {size}: {error}")
-            continue
-        first = first or _of_batch(report, size)
-        with _carrying(model, resized, report, size) as subject:
-            for job in _jobs(subject, settings, trust, failures):
-                say(_name(job))
-                try:
-                    found += _measured(job, settings, folder)
-                except MultiprofError as error:
-                    failures.append(f"{_name(job)}: {error}")
+        with ExitStack() as stack:
+            try:
+                subject = stack.enter_context(call.subject(model, size))
+                first = first or _of_batch(subject.report, size)
+                if interleave is None or interleave is False:
+                    found += call.one_by_one(subject)
+                elif interleave is True:
+                    found += call.settings_in_turns(subject)
+                else:
+                    found += call.models_in_turns(subject, stack.enter_context(call.subject(interleave, size)))
+            except MultiprofError as error:
+                if len(settings.batches) == 1:
+                    raise
+                call.failures.append(f"batch {size}: {error}")
+    failures = list(dict.fromkeys(call.failures))
     if first is None or not found:
-        raise ModelError("; ".join(dict.fromkeys(failures)) or "nothing was measured")
+        raise ModelError("; ".join(failures) or "nothing was measured")
     return replace(
         first,
         measurements=(*first.measurements, *found),
-        warnings=(*first.warnings, *(f"not measured: {failure}" for failure in dict.fromkeys(failures))),
+        warnings=(*_own(first.warnings), *(f"not measured: {failure}" for failure in failures)),
     )
 
 
-def _several(value: Any) -> tuple[Any, ...]:
-    """Several values, each once; a text names several with commas between them."""
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",")]
-    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else (value,)
+@dataclass
+class _Call:
+    """What one call of `benchmark` measures with, and what could not be measured."""
+
+    model: Any
+    inputs: Inputs | None
+    settings: Settings
+    say: Progress
+    reading: Mapping[str, Any]
+    failures: list[str] = field(default_factory=list)
+    folder: str = field(default_factory=os.getcwd)  # a model's own code may leave it
+
+    @contextmanager
+    def subject(self, model: Any, batch: int | None) -> Iterator[Subject]:
+        """A model, analysed, in a private folder, which is gone afterwards."""
+        self.say(f"analysing{'' if batch is None else f' with batch {batch}'}")
+        inputs = self.inputs if batch is None else resized(model, self.inputs, batch, self.reading)
+        report = multiprof.analyze(model, inputs, **self.reading)
+        with tempfile.TemporaryDirectory(prefix="multiprof-") as name:
+            path = Path(name) / REPORT
+            report.save(path)
+            yield brought(model, inputs, report, path, report.batch if batch is None else batch)
+
+    def jobs(self, subject: Subject) -> Iterator[tuple[Job, ...]]:
+        """For every setting its jobs: by the route asked for, else by each that there is, the best one first."""
+        settings = self.settings
+        for name in settings.on:
+            runner = by_name(name)
+            reason = runner.available()
+            if reason:
+                self.failures.append(f"{name}: {reason}")
+                continue
+            routes = [route for route in runner.routes(subject) if settings.route in ("", route)]
+            if not routes:
+                wanted = settings.route or "any"
+                why = "; ".join(subject.notes) or "see multiprof runners"
+                self.failures.append(f"{name}: no {wanted} route from {subject.framework}; {why}")
+                continue
+            for threads in settings.threads:
+                if threads > usable_cores():
+                    self.failures.append(f"{name}: {settings.too_many(threads)}")
+                    continue
+                for precision in settings.precisions:
+                    options = Options(
+                        threads, precision, settings.least, settings.layers, bool(self.reading["trust"]), settings.rules
+                    )
+                    yield tuple(
+                        Job(name, route, subject if route == NATIVE else as_graph(subject), options) for route in routes
+                    )
+
+    def one_by_one(self, subject: Subject) -> Iterator[Measurement]:
+        for jobs in self.jobs(subject):
+            yield from self._tried(jobs[0].title, partial(self._by_the_first_that_can, jobs))
+
+    def settings_in_turns(self, subject: Subject) -> Iterator[Measurement]:
+        """Every setting of the call, in turns with all the others, compared with the first."""
+        jobs = [by_route[0] for by_route in self.jobs(subject)]
+        if len(jobs) < 2:
+            self.failures.append(f"{jobs[0].title if jobs else 'nothing'}: there is no other setting to compare with")
+            return
+        yield from self._tried(" and ".join(job.title for job in jobs), lambda: self._in_turns(jobs))
+
+    def models_in_turns(self, subject: Subject, other: Subject) -> Iterator[Measurement]:
+        """The two models in turns, in every setting of the call."""
+        theirs = {_setting(job): job for job, *_ in self.jobs(other)}
+        for job, *_ in self.jobs(subject):
+            pair = theirs.get(_setting(job))
+            if pair is not None:
+                title = f"{job.title} beside {pair.subject.report.name}"
+                # the report is of the first: of the other there is the comparison alone
+                yield from self._tried(title, lambda jobs=(job, pair): self._in_turns(jobs)[::2])  # type: ignore[misc]
+
+    def _tried(self, title: str, measure: Callable[[], Sequence[Measurement]]) -> Sequence[Measurement]:
+        self.say(title)
+        try:
+            return measure()
+        except MultiprofError as error:
+            self.failures.append(f"{title}: {error}")
+            return ()
+
+    def _by_the_first_that_can(self, jobs: Sequence[Job]) -> list[Measurement]:
+        """By the best route that does not refuse the model; the note of another one says why. A crash ends the search:
+        that is no answer to hide.
+        """
+        refusals: list[MultiprofError] = []
+        for job in jobs:
+            routes = zip(jobs, refusals, strict=False)
+            notes = tuple(f"{job.route}, for want of the {tried.route} route: {error}" for tried, error in routes)
+            try:
+                return self._measured(replace(job, subject=replace(job.subject, notes=(*job.subject.notes, *notes))))
+            except pool.StoppedError:
+                raise
+            except MultiprofError as error:
+                refusals.append(error)
+        raise refusals[0]
+
+    def _measured(self, job: Job) -> list[Measurement]:
+        """Of the whole model and its layers, in a process of its own, or here where the model cannot leave it."""
+        if job.subject.live is not None:
+            return _measurements(job, in_process.run(job), isolated=False)
+        with tempfile.TemporaryDirectory(prefix="multiprof-job-") as name:
+            result = pool.run(job, Path(name), self.settings.cap, self.folder, self.settings.memory)
+            return _measurements(job, result)
+
+    def _in_turns(self, jobs: Sequence[Job]) -> list[Measurement]:
+        """For every job its measurement, and for all but the first then how it compares with the first."""
+        jobs = [replace(job, turns=True, options=replace(job.options, layers=False)) for job in jobs]
+        stays = next((job for job in jobs if job.subject.live is not None), None)
+        if stays is not None:
+            raise ModelError(f"only what runs in a process of its own can take turns: {stays.subject.notes[0]}")
+        with tempfile.TemporaryDirectory(prefix="multiprof-job-") as name:
+            folders = [Path(name) / str(number) for number in range(len(jobs))]
+            for folder in folders:
+                folder.mkdir()
+            results = pool.run_in_turns(jobs, folders, self.settings.cap, self.folder, self.settings.memory)
+        wholes = [_measurements(job, result)[0] for job, result in zip(jobs, results, strict=True)]
+        found = [wholes[0]]
+        for job, whole in zip(jobs[1:], wholes[1:], strict=True):
+            label, against = _told_apart(job, jobs[0])
+            compared = replace(whole, kind="compared", baseline=wholes[0].times, label=label, against=against)
+            found += [whole, compared]
+        return found
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _told_apart(job: Job, other: Job) -> tuple[str, str]:
+    """What two jobs are called beside each other: their settings, or their models."""
+    if job.subject.report_path == other.subject.report_path:
+        return job.title, other.title
+    names = job.subject.report.name, other.subject.report.name
+    if names[0] != names[1]:
+        return names
+    sources = Path(job.subject.model).name, Path(other.subject.model).name
+    return sources if all(sources) and sources[0] != sources[1] else (f"the other {names[0]}", names[1])
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _setting(job: Job) -> tuple[Any, ...]:
+    return job.runner, job.options.threads, job.options.precision
+
+
+def _own(warnings: Iterable[str]) -> Iterator[str]:
+    """The warnings of the analysis but for one that says what a measurement does anyway."""
+    return (warning for warning in warnings if not warning.startswith(TRAINING))
 
 
 def _of_batch(report: Report, size: int | None) -> Report:
@@ -167,94 +248,7 @@ def _inputs(value: Any) -> Inputs | None:
     return as_inputs(value)
 
 
-def _resized(model: Any, inputs: Inputs | None, batch: int, reading: Mapping[str, Any]) -> Inputs:
-    """The inputs in another batch size: what has the leading dimension of the first tensor gets another one. They are
-    those of the model itself where none are given.
-    """
-    if inputs is None and isinstance(model, str) and is_python_target(model):
-        inputs = as_inputs(load_target(model, _is_no_maker).inputs)
-    if inputs is None:
-        graph = multiprof.analyze(model, None, **reading).graph
-        inputs = Inputs(**{spec.name: TensorSpec(spec.shape, spec.dtype) for spec in graph.inputs})
-    declared: list[int | None] = []
-
-    def resize(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: resize(item) for key, item in value.items()}
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*map(resize, value))
-        if isinstance(value, (list, tuple)):
-            return type(value)(resize(item) for item in value)
-        if hasattr(value, "shape") and not isinstance(value, TensorSpec):
-            # values make no difference to the time, and a worker draws its own
-            value = TensorSpec(tuple(value.shape), _dtype(value))
-        if not isinstance(value, TensorSpec) or not value.shape:
-            return value
-        declared.append(value.shape[0])
-        return TensorSpec((batch, *value.shape[1:]), value.dtype) if value.shape[0] == declared[0] else value
-
-    args = [resize(item) for item in inputs.args]  # before the keywords: the first tensor is the measure
-    resized = Inputs(*args, **{key: resize(item) for key, item in inputs.kwargs.items()})
-    if not declared:
-        raise UsageError(f"batch {batch}: the model has no input whose leading dimension could be one")
-    return resized
-
-
-def _is_no_maker(item: Any) -> bool:
-    """Whether a Python name is a model already: neither a function nor a class, which are called to make one."""
-    return not (inspect.isroutine(item) or inspect.isclass(item))
-
-
-def _dtype(tensor: Any) -> str:
-    """``float32`` for ``torch.float32``, numpy's, TensorFlow's or JAX's alike."""
-    dtype = tensor.dtype
-    return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
-
-
-@contextmanager
-def _carrying(model: Any, inputs: Inputs | None, report: Report, batch: int | None) -> Iterator[Subject]:
-    """The subject in a private folder, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="multiprof-") as name:
-        folder = Path(name)
-        path = folder / REPORT
-        report.save(path)
-        shown = report.batch if batch is None else batch
-        try:
-            yield carried(model, inputs, report.framework, path, shown)
-        except CannotTravelError as error:
-            note = f"the model itself stays here, and its graph is what runs: {error}"
-            yield Subject(path, report.framework, "", "", shown, notes=(note,))
-
-
-def _jobs(subject: Subject, settings: Settings, trust: bool, failures: list[str]) -> Iterable[Job]:
-    for name in settings.on:
-        runner = by_name(name)
-        reason = runner.available()
-        if reason:
-            failures.append(f"{name}: {reason}")
-            continue
-        chosen = _route(runner, subject, settings.route)
-        if not chosen:
-            wanted = settings.route or "any"
-            why = "; ".join(subject.notes) or "see multiprof runners"
-            failures.append(f"{name}: no {wanted} route from {subject.framework}; {why}")
-            continue
-        for threads in settings.threads:
-            for precision in settings.precisions:
-                options = Options(threads, precision, settings.least, settings.layers, trust, settings.rules)
-                yield Job(name, chosen, subject, options)
-
-
-def _route(runner: SubjectRunner, subject: Subject, wanted: str) -> str:
-    routes = runner.routes(subject)
-    if wanted:
-        return wanted if wanted in routes else ""
-    return routes[0] if routes else ""
-
-
-def _measured(job: Job, settings: Settings, cwd: str) -> list[Measurement]:
-    with tempfile.TemporaryDirectory(prefix="multiprof-job-") as name:
-        result = pool.run(job, Path(name), settings.cap, cwd)
+def _measurements(job: Job, result: Mapping[str, Any], isolated: bool = True) -> list[Measurement]:
     environment = dict(result["environment"])
     if result["notes"]:
         environment["notes"] = tuple(result["notes"])
@@ -265,7 +259,7 @@ def _measured(job: Job, settings: Settings, cwd: str) -> list[Measurement]:
         "device": result["device"],
         "threads": result["threads"],
         "batch": job.subject.batch,
-        "isolated": True,
+        "isolated": isolated,
         "precision": job.options.precision,
     }
     whole = Measurement(
@@ -273,6 +267,8 @@ def _measured(job: Job, settings: Settings, cwd: str) -> list[Measurement]:
         environment=environment,
         phases={"load": result["load"], "first": timed["first"], "warmup": timed["warmup"]},
         memory=result["memory"],
+        energy=result["energy"],
+        device_times=tuple(result["device_times"]),
         **shared,
     )
     parts = [
@@ -283,12 +279,4 @@ def _measured(job: Job, settings: Settings, cwd: str) -> list[Measurement]:
     return [whole, *parts]
 
 
-def _name(job: Job) -> str:
-    """``tflite (synthesised), 2 threads, fp16``."""
-    options = job.options
-    threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
-    batch = f", batch {job.subject.batch}" if job.subject.batch else ""
-    return f"{job.runner} ({job.route}), {threads}{f', {options.precision}' if options.precision else ''}{batch}"
-
-
-__all__ = ["SYNTHESISED", "Settings", "benchmark"]
+__all__ = ["Settings", "benchmark"]

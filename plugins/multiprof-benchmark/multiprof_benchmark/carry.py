@@ -6,11 +6,11 @@ import os
 import pickletools
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multiprof import Inputs, MultiprofError, TensorSpec
+from multiprof import Inputs, InputsError, MultiprofError, TensorSpec
 from multiprof.python_target import is_python_target
 from multiprof_benchmark.subject import Subject
 
@@ -69,6 +69,29 @@ def call(inputs: Inputs) -> dict[str, Any]:
     return {"args": [mark(value) for value in inputs.args], "kwargs": {k: mark(v) for k, v in inputs.kwargs.items()}}
 
 
+def called(arguments: Mapping[str, Any], tensors: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call from its form (`call`) and the tensors; those alone where there is no form."""
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict) and set(value) == {"input"}:
+            return tensors[value["input"]]
+        if isinstance(value, dict) and set(value) == {"tuple"}:
+            return tuple(fill(item) for item in value["tuple"])
+        if isinstance(value, dict) and set(value) == {"dict"}:
+            return {key: fill(item) for key, item in value["dict"].items()}
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        return value
+
+    if not arguments:
+        return list(tensors), {}
+    try:
+        args = [fill(item) for item in arguments["args"]]
+        return args, {key: fill(item) for key, item in arguments["kwargs"].items()}
+    except IndexError:
+        raise InputsError("the model's graph has fewer inputs than the call has tensors") from None
+
+
 def _torch(model: Any, folder: Path) -> Path:
     torch = sys.modules["torch"]
     path = folder / "model.pt"
@@ -116,4 +139,4 @@ def _mxnet(model: Any, folder: Path) -> Path:
 
 _WRITERS = {"torch": _torch, "keras": _keras, "tensorflow": _tensorflow, "mxnet": _mxnet}
 
-__all__ = ["CannotTravelError", "call", "carried", "one_line"]
+__all__ = ["CannotTravelError", "call", "called", "carried", "one_line"]

@@ -17,10 +17,13 @@ from multiprof.commands.model import add_model_arguments, reading
 from multiprof.commands.output import add_output_arguments, show_report
 from multiprof_benchmark.calibrate import command as calibrate
 
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 EXAMPLES = """\
 examples:
   multiprof bench model.onnx --on tflite,cpu
   multiprof bench net.py:build --input 1x3x224x224 --on cpu --threads 1,2 --batch 1,8 --quick
+  multiprof bench before.onnx --interleave after.onnx
+  multiprof bench model.onnx --on onnxruntime,tflite --threads 1,2 --interleave
   multiprof bench model.tflite --on tflite --format latency -o times.json
 """
 
@@ -42,15 +45,24 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-layers", action="store_true", help="the whole model alone")
     group.add_argument("--least", type=float, default=0.95, metavar="SHARE", help="of the MACs to run (default: 0.95)")
     group.add_argument("--cap", type=float, metavar="SECONDS", help="limit of each measurement")
+    group.add_argument("--memory", default="", metavar="SIZE", help="limit of a process, such as 4G (default: all)")
+    group.add_argument(
+        "--interleave", nargs="?", const=True, metavar="MODEL",
+        help="compare: run this model in turns with MODEL; without one, the settings of this call with each other",
+    )  # fmt: skip
+    group.add_argument("--no-inputs", action="store_true", help="the model is called without inputs")
     add_output_arguments(parser)
 
 
 def run_bench(args: argparse.Namespace) -> int:
     def measure() -> multiprof.Report:
         keywords = reading(args)
+        inputs = keywords.pop("inputs")
+        if args.no_inputs and inputs is not None:
+            raise UsageError("--no-inputs and --input: give one of them")
         return multiprof.benchmark(
             args.model,
-            keywords.pop("inputs"),
+            multiprof.Inputs() if args.no_inputs else inputs,
             on=_names(args.on),
             threads=_numbers("--threads", args.threads) or (1,),
             batch=_numbers("--batch", args.batch) or None,
@@ -60,6 +72,8 @@ def run_bench(args: argparse.Namespace) -> int:
             layers=not args.no_layers,
             least=args.least,
             cap=args.cap,
+            memory=_bytes("--memory", args.memory),
+            interleave=args.interleave,
             progress=lambda text: say(args, text),
             **keywords,
         )
@@ -106,6 +120,16 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
             raise UsageError(f"{option} {text!r}: give whole numbers from 1 on, such as 1,2,4")
         found.append(int(part))
     return tuple(found)
+
+
+def _bytes(option: str, text: str) -> int | None:
+    """``4G`` as a number of bytes, by powers of 1,024; ``None`` where nothing is given."""
+    if not text:
+        return None
+    number, unit = (text[:-1], text[-1].upper()) if text[-1].isalpha() else (text, "")
+    if unit not in UNITS or not number.isdecimal() or not int(number):
+        raise UsageError(f"{option} {text!r}: give a number of bytes, or one with K, M, G or T, such as 4G")
+    return int(number) * UNITS[unit]
 
 
 COMMANDS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
 import platform
 import sys
@@ -13,6 +13,10 @@ from typing import Any
 CPUINFO = Path("/proc/cpuinfo")
 STATUS = Path("/proc/self/status")
 TASKS = Path("/proc/self/task")
+CLEAR = Path("/proc/self/clear_refs")
+MEMORY = Path("/proc/meminfo")
+PROCESSES = Path("/proc")
+CGROUP = Path("/sys/fs/cgroup")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -65,9 +69,9 @@ def peak_rss() -> int | None:
 
     Linux's own figure is that of the program that runs now; getrusage's begins with what its parent held.
     """
-    for line in _text(STATUS).split("\n"):
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    found = _status("VmHWM")
+    if found is not None:
+        return found
     try:
         import resource
     except ImportError:
@@ -76,35 +80,43 @@ def peak_rss() -> int | None:
     return used if sys.platform == "darwin" else used * 1024
 
 
-class _Mallinfo2(ctypes.Structure):
-    """struct mallinfo2 of malloc.h (glibc 2.33 and later): bytes, but for the numbers of blocks."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
-        )
-    )  # fmt: skip
+def start_of_peak() -> int | None:
+    """Forget the most memory this process has held, where the system lets it; returns what `peak_rss` grows from."""
+    with contextlib.suppress(OSError):
+        CLEAR.write_text("5", encoding="utf-8")
+        return _status("VmRSS")
+    return peak_rss()
 
 
-def heap() -> int | None:
-    """Bytes of the C heap in use, in all threads; ``None`` where the C library does not tell."""
-    if not sys.platform.startswith("linux"):
-        return None
-    function = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if function is None:
-        return None
-    function.restype = _Mallinfo2
-    found = function()
-    return int(found.uordblks + found.hblkhd)  # of the heap itself, and of the large blocks beside it
+def available_memory() -> int | None:
+    """Bytes that a new process may take: what the system has, within what a control group leaves of it."""
+    found = [size for line in _text(MEMORY).split("\n") if (size := _kilobytes(line, "MemAvailable")) is not None]
+    limit, used = _line(CGROUP / "memory.max"), _line(CGROUP / "memory.current")
+    if limit.isdecimal() and used.isdecimal():
+        found.append(max(int(limit) - int(used), 0))
+    return min(found, default=None)
 
 
-def tasks() -> int | None:
-    """The threads of this process; ``None`` where the system does not tell."""
-    try:
-        return sum(1 for _ in TASKS.iterdir())
-    except OSError:
-        return None
+def rss_of(process: int) -> int:
+    """Bytes that a process and its children hold; 0 where the system does not tell."""
+    root = PROCESSES / str(process)
+    held = next((n for line in _text(root / "status").split("\n") if (n := _kilobytes(line, "VmRSS")) is not None), 0)
+    children = _line(root / "task" / str(process) / "children").split()
+    return held + sum(rss_of(int(child)) for child in children)
+
+
+def thread_count() -> int | None:
+    """The threads of this process, of its runtimes' pools too; ``None`` where the system does not tell."""
+    found = [line.split()[1] for line in _text(STATUS).split("\n") if line.startswith("Threads:")]
+    return int(found[0]) if found else None
+
+
+def _status(key: str) -> int | None:
+    return next((n for line in _text(STATUS).split("\n") if (n := _kilobytes(line, key)) is not None), None)
+
+
+def _kilobytes(line: str, key: str) -> int | None:
+    return int(line.split()[1]) * 1024 if line.startswith(f"{key}:") else None
 
 
 def _text(path: Path) -> str:
@@ -118,4 +130,7 @@ def _line(path: Path) -> str:
     return _text(path).strip()
 
 
-__all__ = ["heap", "machine", "peak_rss", "processor", "tasks", "usable_cores", "versions"]
+__all__ = [
+    "available_memory", "machine", "peak_rss", "processor", "rss_of", "start_of_peak", "thread_count", "usable_cores",
+    "versions",
+]  # fmt: skip

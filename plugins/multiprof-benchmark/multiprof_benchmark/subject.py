@@ -17,6 +17,7 @@ from multiprof import Report
 from multiprof_benchmark.timing import STANDARD, Rules
 
 REPORT, JOB, RESULT = "report.json", "job.json", "result.json"
+TURN, END = "turn", "end"  # what a worker that takes turns is told
 NATIVE, CONVERTED, SYNTHESISED = "native", "converted", "synthesised"
 ROUTES = (NATIVE, CONVERTED, SYNTHESISED)
 
@@ -42,7 +43,8 @@ class Subject:
 
     ``form`` says what ``model`` is: ``file`` (a path of the user's), ``python`` (``file.py:callable``), the name of a
     framework (a live model, written to a file of that framework's own), or empty where only the Graph travels.
-    ``notes`` say what a reader must know of how it came there.
+    ``notes`` say what a reader must know of how it came there. ``live`` is the model itself where it could not travel;
+    its ``form`` is ``live``, and it is measured in this process.
     """
 
     report_path: Path
@@ -52,6 +54,7 @@ class Subject:
     batch: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    live: Any = None
 
     @cached_property
     def report(self) -> Report:
@@ -64,12 +67,21 @@ class Subject:
 
 @dataclass(frozen=True)
 class Job:
-    """One measurement to make: a subject on a runner by a route."""
+    """One measurement to make: a subject on a runner by a route; in ``turns`` with others, when it is told to."""
 
     runner: str
     route: str
     subject: Subject
     options: Options
+    turns: bool = False
+
+    @property
+    def title(self) -> str:
+        """``tflite (synthesised), 2 threads, fp16``."""
+        options = self.options
+        threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+        batch = f", batch {self.subject.batch}" if self.subject.batch else ""
+        return f"{self.runner} ({self.route}), {threads}{f', {options.precision}' if options.precision else ''}{batch}"
 
     def write(self, folder: Path) -> None:
         data = {
@@ -83,6 +95,7 @@ class Job:
             "notes": list(self.subject.notes),
             "report": str(self.subject.report_path),
             "options": asdict(self.options),
+            "turns": self.turns,
         }
         (folder / JOB).write_text(json.dumps(data), encoding="utf-8")
 
@@ -95,7 +108,10 @@ class Job:
             Path(data["report"]), data["framework"], data["form"], data["model"], data["batch"], data["arguments"],
             tuple(data["notes"]),
         )  # fmt: skip
-        return cls(data["runner"], data["route"], subject, Options(**options, rules=rules))
+        return cls(data["runner"], data["route"], subject, Options(**options, rules=rules), data["turns"])
 
 
-__all__ = ["CONVERTED", "JOB", "NATIVE", "REPORT", "RESULT", "ROUTES", "SYNTHESISED", "Job", "Options", "Subject"]
+__all__ = [
+    "CONVERTED", "END", "JOB", "NATIVE", "REPORT", "RESULT", "ROUTES", "SYNTHESISED", "TURN", "Job", "Options",
+    "Subject",
+]  # fmt: skip

@@ -7,8 +7,6 @@ second, at most 150 seconds.
 from __future__ import annotations
 
 import math
-import random
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -18,7 +16,6 @@ Result = TypeVar("Result")
 
 NANO = 1e-9
 SHORTEST = 20_000  # nanoseconds a sample must take, so that reading the clock (some 50) does not show
-RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +42,27 @@ class Timed:
     times: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Nanoseconds of the first run and of warming up, and how often a run is repeated within a sample."""
+
+    first: int
+    warmup: int
+    repeat: int
+
+
 def measure(run: Callable[[], object], rules: Rules = STANDARD, clock: Callable[[], int] = perf_counter_ns) -> Timed:
     """Time ``run``, which must not return before its work is done. ``clock`` reads nanoseconds.
 
     A run too short for the clock is repeated within a sample, which is then the mean of its repetitions.
     """
+    warm = warmed(run, rules, clock)
+    (times,) = take_turns([lambda: sample(run, warm.repeat, clock)], rules, (warm.first + warm.warmup) * NANO, clock)
+    return Timed(warm.first * NANO, warm.warmup * NANO, times)
+
+
+def warmed(run: Callable[[], object], rules: Rules, clock: Callable[[], int] = perf_counter_ns) -> Warm:
+    """Run it as often and as long as ``rules`` ask before the samples."""
     first = _once(run, 1, clock)
     warmup, runs, shortest = 0, 0, first
     while runs < rules.warmup_runs or warmup * NANO < rules.warmup_seconds:
@@ -59,40 +72,35 @@ def measure(run: Callable[[], object], rules: Rules = STANDARD, clock: Callable[
         shortest = min(shortest, taken)
         warmup += taken
         runs += 1
-    repeat = max(1, math.ceil(SHORTEST / max(shortest, 1)))
-    times: list[float] = []
-    spent = 0
-    while not times or (
-        (len(times) < rules.runs or spent * NANO < rules.seconds) and (first + warmup + spent) * NANO < rules.cap
+    return Warm(first, warmup, max(1, math.ceil(SHORTEST / max(shortest, 1))))
+
+
+def sample(run: Callable[[], object], repeat: int, clock: Callable[[], int] = perf_counter_ns) -> float:
+    """Seconds of one run, the mean of so many."""
+    return _once(run, repeat, clock) * NANO / repeat
+
+
+def take_turns(
+    samples: Sequence[Callable[[], float]],
+    rules: Rules = STANDARD,
+    spent: float = 0.0,
+    clock: Callable[[], int] = perf_counter_ns,
+) -> list[tuple[float, ...]]:
+    """Samples of several in turns, so that what slows the machine slows them all; the order turns round every round.
+
+    It ends when each has its runs and they have their seconds, together as many times as there are of them; in any
+    case after the cap, of which ``spent`` seconds are gone. Every one has the same number of samples.
+    """
+    times: list[list[float]] = [[] for _ in samples]
+    start = clock()
+    while not times[0] or (
+        (len(times[0]) < rules.runs or (clock() - start) * NANO < rules.seconds * len(samples))
+        and spent + (clock() - start) * NANO < rules.cap
     ):
-        taken = _once(run, repeat, clock)
-        spent += taken
-        times.append(taken * NANO / repeat)
-    return Timed(first * NANO, warmup * NANO, tuple(times))
-
-
-def interleave(
-    runs: Sequence[Callable[[], object]], rules: Rules = STANDARD, clock: Callable[[], int] = perf_counter_ns
-) -> list[Timed]:
-    """Time several in turns, so that what slows the machine slows them all; the order turns round every round."""
-    firsts = [_once(run, 1, clock) for run in runs]
-    warm = [0 for _ in runs]
-    for _ in range(rules.warmup_runs):
-        for number, run in enumerate(runs):
-            warm[number] += _once(run, 1, clock)
-    times: list[list[float]] = [[] for _ in runs]
-    spent, turn = 0, 0
-    while not times[0] or ((turn < rules.runs or spent * NANO < rules.seconds) and spent * NANO < rules.cap):
-        order = range(len(runs)) if turn % 2 == 0 else range(len(runs) - 1, -1, -1)
+        order = range(len(samples)) if len(times[0]) % 2 == 0 else range(len(samples) - 1, -1, -1)
         for number in order:
-            taken = _once(runs[number], 1, clock)
-            spent += taken
-            times[number].append(taken * NANO)
-        turn += 1
-    return [
-        Timed(first * NANO, warmed * NANO, tuple(samples))
-        for first, warmed, samples in zip(firsts, warm, times, strict=True)
-    ]
+            times[number].append(samples[number]())
+    return [tuple(taken) for taken in times]
 
 
 def repeated(once: Callable[[], Result], rules: Rules = STANDARD) -> list[Result]:
@@ -116,16 +124,4 @@ def _once(run: Callable[[], object], repeat: int, clock: Callable[[], int]) -> i
     return clock() - start
 
 
-def ratio(before: Sequence[float], after: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """The median of ``after / before`` over samples taken in turns, and its confidence interval by the bootstrap.
-
-    Resampled with a fixed seed: the same samples give the same interval.
-    """
-    pairs = [b / a for a, b in zip(before, after, strict=True)]
-    source = random.Random(0)
-    medians = sorted(statistics.median(source.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
-    tail = int(RESAMPLES * (1 - confidence) / 2)
-    return statistics.median(pairs), medians[tail], medians[-1 - tail]
-
-
-__all__ = ["QUICK", "STANDARD", "Rules", "Timed", "interleave", "measure", "ratio"]
+__all__ = ["QUICK", "STANDARD", "Rules", "Timed", "Warm", "measure", "repeated", "sample", "take_turns", "warmed"]

@@ -118,15 +118,26 @@ def test_a_worker_that_takes_too_long_is_one_line(net):
         benchmark(net, (2, 3, 8, 8), cap=0.01)
 
 
-def test_a_model_that_fails_is_one_line():
-    class Broken(nn.Module):
-        def forward(self, x):
-            return x + 1
+def test_a_worker_that_takes_too_much_memory_is_one_line(net):
+    with pytest.raises(ModelError) as error:
+        benchmark(net, (2, 3, 8, 8), memory=2**20, cap=100)
+    said = "cpu (native), 1 thread: needs more memory than the 0.0 GiB it may have, and was stopped"
+    assert str(error.value) == said
 
-    report = multiprof.analyze(Broken(), (2, 3))
-    assert report.flops == 6
-    # a class of a function cannot be pickled, so it comes as its graph
-    assert [m.route for m in benchmark(Broken(), (2, 3), quick=True, layers=False).measurements] == ["synthesised"]
+
+def test_more_threads_than_there_are_leave_the_others(net):
+    report = benchmark(net, (2, 3, 8, 8), threads=(1, usable_cores() + 1), quick=True, layers=False)
+    check(report, [("cpu", "native")])
+    wrong = f"not measured: cpu: threads {usable_cores() + 1}: this machine lets a process use 1 to {usable_cores()}"
+    assert report.warnings[-1] == wrong
+
+
+def test_what_runs_is_counted(net):
+    (whole,) = benchmark(net, (2, 3, 8, 8), quick=True, layers=False).measurements
+    assert 0 < whole.environment["cores_at_work"] < 1.5
+    assert 0 < whole.memory["rss"] < 2**30
+    assert whole.energy or whole.environment["energy"].startswith("energy is not measured: no RAPL counter")
+    assert not any("training mode" in warning for warning in benchmark(net, (2, 3, 8, 8), quick=True).warnings)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +146,7 @@ def test_a_model_that_fails_is_one_line():
         ({"on": "abacus"}, "unknown runner 'abacus'; one of tflite, cpu, onnxruntime, gpu"),
         ({"on": ()}, "name at least one runner"),
         ({"threads": usable_cores() + 1}, f"this machine lets a process use 1 to {usable_cores()}"),
+        ({"memory": 0}, "memory 0: give a number of bytes"),
         ({"threads": 0}, "threads 0: "),
         ({"batch": 0}, "batch 0: give a number of at least 1"),
         ({"route": "scenic"}, "route 'scenic'; one of native, converted, synthesised"),

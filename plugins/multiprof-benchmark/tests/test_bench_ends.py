@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,8 +29,9 @@ class Slow(torch.nn.Linear):
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_nothing_is_left(tmp_path, number, code):
+@contextmanager
+def running(tmp_path):
+    """The command at work in a folder, and the number of its worker's process."""
     (tmp_path / "net.py").write_text(NET)
     (tmp_path / "temporary").mkdir()
     command = [sys.executable, "-m", "multiprof", "bench", "net.py:Slow", "--input", "1x2"]
@@ -41,11 +43,36 @@ def test_nothing_is_left(tmp_path, number, code):
             time.sleep(0.05)
         worker = int((tmp_path / "worker").read_text())
         os.kill(worker, 0)  # it is there
-        process.send_signal(number)
-        assert process.wait(30) == code
+        yield process, worker
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_nothing_is_left(tmp_path, number, code):
+    with running(tmp_path) as (process, worker):
+        process.send_signal(number)
+        assert process.wait(30) == code
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_worker_ends_with_the_command_however_that_does(tmp_path):
+    with running(tmp_path) as (process, worker):
+        process.kill()
+        process.wait()
+        end = time.monotonic() + 20
+        while _alive(worker):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def _alive(process: int) -> bool:
+    """Whether it runs; one whose parent is gone may wait to be asked for its end."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from multiprof_benchmark.bench import Settings, _resized, benchmark
+from multiprof_benchmark.bench import benchmark
+from multiprof_benchmark.bringing import resized
 from multiprof_benchmark.carry import CannotTravelError, call, carried
 from multiprof_benchmark.process import command
+from multiprof_benchmark.settings import Settings
 from torch import nn
 
 from multiprof import Inputs, InputsError, ModelError, TensorSpec, UsageError
@@ -104,17 +106,17 @@ def test_what_goes_wrong_with_layers_does_not_cost_the_whole(nets):
 
 def test_a_batch_is_the_leading_dimension_that_inputs_share(nets):
     inputs = Inputs(torch.zeros(2, 5, dtype=torch.long), 3, mask=TensorSpec((5, 5)), pair=((2, 7), {"n": (2, 2)}))
-    found = _resized(None, inputs, 8, {})
+    found = resized(None, inputs, 8, {})
     assert found.args == (TensorSpec((8, 5), "int64"), 3)
     assert found.kwargs == {
         "mask": TensorSpec((5, 5)),
         "pair": (TensorSpec((8, 7), ""), {"n": TensorSpec((8, 2), "")}),
     }
-    found = _resized(f"{nets}:by_mapping", None, 8, {})
+    found = resized(f"{nets}:by_mapping", None, 8, {})
     assert found.kwargs["ids"] == TensorSpec((2, 5), "int64")  # the first tensor is 3×4
     assert found.kwargs["more"] == {"a": TensorSpec((8, 4), "float32"), "b": TensorSpec((5, 3), "float32")}
     with pytest.raises(UsageError, match="batch 8: the model has no input whose leading dimension could be one"):
-        _resized(None, Inputs(3), 8, {})
+        resized(None, Inputs(3), 8, {})
 
 
 def test_a_batch_that_the_model_cannot_have_leaves_the_others():

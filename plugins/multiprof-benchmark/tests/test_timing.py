@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from multiprof_benchmark.timing import NANO, SHORTEST, Rules, interleave, measure, ratio
+from multiprof_benchmark.timing import NANO, SHORTEST, Rules, measure, repeated, take_turns
 
 
 class Clock:
@@ -71,24 +71,24 @@ def test_runs_too_short_for_the_clock_are_repeated():
 def test_taking_turns():
     clock, order = Clock(), []
 
-    def run(name: str, nanoseconds: int):
-        def one() -> None:
+    def one(name: str, nanoseconds: int):
+        def take() -> float:
             order.append(name)
             clock.now += nanoseconds
+            return nanoseconds * NANO
 
-        return one
+        return take
 
-    rules = Rules(runs=4, seconds=0.0, warmup_runs=1)
-    a, b = interleave([run("a", MS), run("b", 2 * MS)], rules, clock)
-    assert (a.times, b.times) == (pytest.approx((0.001,) * 4), pytest.approx((0.002,) * 4))
-    assert "".join(order) == "ab" + "ab" + "ab" + "ba" + "ab" + "ba"
+    a, b = take_turns([one("a", MS), one("b", 2 * MS)], Rules(runs=4, seconds=0.0), clock=clock)
+    assert (a, b) == (pytest.approx((0.001,) * 4), pytest.approx((0.002,) * 4))
+    assert "".join(order) == "ab" + "ba" + "ab" + "ba"
+    # 3 ms a turn: 0.02 s of each are 14 turns; the cap of 0.1 s, of which 0.09 are gone, ends it after 4
+    assert len(take_turns([one("a", MS), one("b", 2 * MS)], Rules(runs=4, seconds=0.02), clock=clock)[0]) == 14
+    rules = Rules(runs=50, seconds=1.0, cap=0.1)
+    assert len(take_turns([one("a", MS), one("b", 2 * MS)], rules, 0.09, clock)[1]) == 4
 
 
-def test_a_ratio_and_how_sure_it_is():
-    assert ratio([1.0, 2.0, 4.0], [2.0, 4.0, 8.0]) == (2.0, 2.0, 2.0)
-    before = [1.0] * 100
-    after = [1.5 if n % 2 else 0.5 for n in range(100)]
-    middle, low, high = ratio(before, after)
-    assert (middle, low, high) == (1.0, 0.5, 1.5)  # half of the runs say each: nothing is known
-    after = [1.1] * 90 + [9.0] * 10
-    assert ratio(before, after) == (1.1, 1.1, 1.1)  # a tenth of outliers does not move the median
+def test_runs_under_a_profiler_leave_out_the_first():
+    made = iter(range(100))
+    assert repeated(lambda: next(made), Rules(runs=12, seconds=0.0)) == [1, 2, 3, 4, 5, 6]
+    assert repeated(lambda: 7, Rules(runs=12, seconds=0.0, cap=0.0)) == [7]  # there is no other

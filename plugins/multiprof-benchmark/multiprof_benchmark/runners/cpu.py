@@ -14,8 +14,8 @@ NATIVES = {
     "torch": ("torch", ("torch", "python", "live"), "torch:TorchSession"),
     "onnx": ("onnxruntime", ("file",), "onnxruntime:OrtSession"),
     "tflite": ("ai_edge_litert", ("file",), "litert:LiteRTSession"),
-    "keras": ("keras", ("file", "keras", "python"), "keras:KerasSession"),
-    "tensorflow": ("tensorflow", ("file", "tensorflow"), "tensorflow:TensorFlowSession"),
+    "keras": ("keras", ("file", "keras", "python", "live"), "keras:KerasSession"),
+    "tensorflow": ("tensorflow", ("file", "tensorflow", "live"), "tensorflow:TensorFlowSession"),
     "mxnet": ("mxnet", ("file", "mxnet"), "mxnet:MXNetSession"),
 }
 

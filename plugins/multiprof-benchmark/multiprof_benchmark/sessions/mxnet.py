@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from multiprof import ModelError
+from multiprof import ModelError, Report
 from multiprof.adapters.mxnet.compat import import_mxnet
 from multiprof_benchmark import environment
 from multiprof_benchmark.examples import arrays
+from multiprof_benchmark.join import Join
 from multiprof_benchmark.runners.base import Facts, Part
+from multiprof_benchmark.sessions.mxnet_trace import BACKEND, joined, merges, one_at_a_time, openmp_threads, traced
 from multiprof_benchmark.subject import Options, Subject
 
 mx: Any = import_mxnet()
@@ -37,19 +40,58 @@ class MXNetSession:
             name: mx.nd.ones(shape) if name.endswith("var") else mx.nd.zeros(shape)
             for name, shape in zip(symbol.list_auxiliary_states(), states, strict=True)
         }
-        self.executor = symbol.bind(mx.cpu(), arguments, aux_states=auxiliary, grad_req="null")
+        self.subject = subject
+        self.symbol, self.arguments, self.auxiliary = symbol, arguments, auxiliary
+        self.executor = self._bound(symbol)
+
+    def _bound(self, symbol: Any) -> Any:
+        return symbol.bind(mx.cpu(), self.arguments, aux_states=self.auxiliary, grad_req="null")
 
     def run(self) -> object:
-        outputs = self.executor.forward(is_train=False)
-        for output in outputs:
-            output.wait_to_read()
-        return outputs
+        return _run(self.executor)
 
     def per_layer(self, options: Options) -> Iterable[Part]:
-        return []
+        """Times of the engine's operations by MXNet's profiler, joined to layers by the nodes that each was made of.
+
+        The engine takes many operations at once, which the profiler then shows as one: it is told not to.
+        """
+        merged = self.symbol.get_backend_symbol(BACKEND) if merges() else self.symbol
+        nodes = _nodes(merged)
+        with one_at_a_time():
+            executor = self._bound(merged)
+            runs = traced(lambda: _run(executor), [op for op, _ in nodes], options.rules)
+        rows = [_own(self.subject.report, names) for _, names in nodes]
+        join = Join(self.subject.report)
+        members = join.members({row: True for row in rows if row})
+        return joined(runs, [tuple(members[row]) if row else () for row in rows], [op for op, _ in nodes])
 
     def facts(self) -> Facts:
-        return Facts("cpu", self.threads, {"mxnet": mx.__version__, **environment.versions("numpy")})
+        found = {"mxnet": mx.__version__, **environment.versions("numpy")}
+        return Facts("cpu", openmp_threads() or self.threads, found)
+
+
+def _run(executor: Any) -> Any:
+    outputs = executor.forward(is_train=False)
+    for output in outputs:
+        output.wait_to_read()
+    return outputs
+
+
+def _nodes(symbol: Any) -> list[tuple[str, list[str]]]:
+    """The operations of a symbol in the order they run: what they are called, and the names of the nodes in each."""
+    found = []
+    for node in json.loads(symbol.tojson())["nodes"]:
+        if node["op"] == "null":
+            continue
+        inner = [part["name"] for graph in node.get("subgraphs", ()) for part in graph["nodes"] if part["op"] != "null"]
+        found.append((node["op"], inner or [node["name"]]))
+    return found
+
+
+def _own(report: Report, names: list[str]) -> str:
+    """The last layer that one of the nodes is, by its name; empty where none is."""
+    known = {row.name for row in report.layers}
+    return next((name for name in reversed(names) if name in known), "")
 
 
 __all__ = ["MXNetSession"]

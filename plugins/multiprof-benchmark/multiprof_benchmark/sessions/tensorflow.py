@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import tensorflow as tf
 
 from multiprof import ModelError
 from multiprof_benchmark import environment
+from multiprof_benchmark.carry import called
 from multiprof_benchmark.examples import arrays
 from multiprof_benchmark.runners.base import Facts, Part
 from multiprof_benchmark.sessions import tensorflow_device
+from multiprof_benchmark.sessions.named import by_path
+from multiprof_benchmark.sessions.tensorflow_trace import node_times
 from multiprof_benchmark.subject import Options, Subject
 
 
@@ -22,26 +25,41 @@ class TensorFlowSession:
     def __init__(self, subject: Subject, options: Options) -> None:
         if options.precision not in ("", "fp32", "float32"):
             raise ModelError("tensorflow: a graph runs in the types it was saved with: leave --precision out")
+        self.subject = subject
         self.threads = tensorflow_device.set_threads(options.threads)
         path = Path(subject.model)
         feed = arrays(subject.report)
-        if path.is_file() and path.name != "saved_model.pb":
-            self.call = _frozen(path, feed, [spec.name for spec in subject.report.graph.outputs])
+        if subject.live is not None:
+            values = list(feed.values())
+            tensors = [tf.constant(value) for value in values]
+            args, keywords = called(subject.arguments, tensors)
+            self.function = tf.function(subject.live).get_concrete_function(*args, **keywords)
+            self.call = lambda: self.function(*tensors)
+        elif path.is_file() and path.name != "saved_model.pb":
+            self.function, values = _frozen(path, feed, [spec.name for spec in subject.report.graph.outputs])
+            given = [tf.constant(value) for value in values]
+            self.call = lambda: self.function(*given)
         else:
             self.kept = tf.saved_model.load(str(path.parent if path.is_file() else path))
-            self.call = _signature(self.kept, subject, feed)
+            self.function, named = _signature(self.kept, subject, feed)
+            wanted = {name: tf.constant(value) for name, value in named.items()}
+            self.call = lambda: self.function(**wanted)
+            values = [named[tensor.name.partition(":")[0].rpartition("/")[2]] for tensor in _inputs(self.function)]
+        self.values = values
 
     def run(self) -> object:
-        return self.call()
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), self.call())
 
     def per_layer(self, options: Options) -> Iterable[Part]:
-        return []
+        """Times of nodes by TensorFlow's own statistics, joined to layers by their names."""
+        return by_path(self.subject.report, node_times(self.function, self.values, self.threads, options.rules))
 
     def facts(self) -> Facts:
         return Facts("cpu", self.threads, environment.versions("tensorflow", "tensorflow-cpu", "keras"))
 
 
-def _signature(loaded: Any, subject: Subject, feed: dict[str, Any]) -> Callable[[], object]:
+def _signature(loaded: Any, subject: Subject, feed: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The function of the signature that was analysed, and its arguments."""
     key = str(subject.report.graph.metadata.get("signature") or "serving_default")
     if key not in loaded.signatures:
         raise ModelError(f"the model has no signature {key!r} to call; it has {', '.join(loaded.signatures) or 'none'}")
@@ -50,11 +68,17 @@ def _signature(loaded: Any, subject: Subject, feed: dict[str, Any]) -> Callable[
     if set(wanted) - set(feed) and len(wanted) != len(feed):
         raise ModelError(f"the signature takes {', '.join(wanted)}; the graph has {', '.join(feed)}")
     values = feed if set(wanted) <= set(feed) else dict(zip(wanted, feed.values(), strict=True))
-    tensors = {name: tf.constant(values[name]) for name in wanted}
-    return lambda: {name: made.numpy() for name, made in function(**tensors).items()}
+    return function, {name: values[name] for name in wanted}
 
 
-def _frozen(path: Path, feed: dict[str, Any], outputs: list[str]) -> Callable[[], object]:
+def _inputs(function: Any) -> list[Any]:
+    """The tensors that a concrete function is called with, without those that it holds."""
+    own = len(function.inputs) - len(function.graph.captures)
+    return list(function.inputs[:own])
+
+
+def _frozen(path: Path, feed: dict[str, Any], outputs: list[str]) -> tuple[Any, list[Any]]:
+    """The function of a frozen graph, and its arguments."""
     graph_def = tf.compat.v1.GraphDef()
     graph_def.ParseFromString(path.read_bytes())
 
@@ -65,9 +89,7 @@ def _frozen(path: Path, feed: dict[str, Any], outputs: list[str]) -> Callable[[]
     graph = wrapped.graph
     inputs = [graph.get_tensor_by_name(_tensor(name)) for name in feed]
     wanted = [graph.get_tensor_by_name(_tensor(name)) for name in outputs]
-    function = wrapped.prune(inputs, wanted)
-    tensors = [tf.constant(value) for value in feed.values()]
-    return lambda: [made.numpy() for made in function(*tensors)]
+    return wrapped.prune(inputs, wanted), list(feed.values())
 
 
 def _tensor(name: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from multiprof import InputsError, ModelError
+from multiprof import ModelError
 from multiprof.inputs import as_inputs
 from multiprof_benchmark import environment
-from multiprof_benchmark.carry import call
+from multiprof_benchmark.carry import call, called
 from multiprof_benchmark.lower.torch.state import State
 from multiprof_benchmark.lower.torch.table import Context
 from multiprof_benchmark.lower.values import Draws
@@ -29,15 +30,21 @@ class TorchSession:
         self.subject = subject
         self.device = Device(device, options.threads)
         arguments = subject.arguments
-        if model is None:
+        if subject.live is not None:
+            # it is the caller's own, and its modes are set: what would change its weights is done to a copy
+            model = subject.live
+            if options.precision or self.device.cuda:
+                model = copy.deepcopy(model)
+        elif model is None:
             model, own = loaded(subject)
             arguments = arguments or own
+            if isinstance(model, nn.Module):
+                model = model.eval()
         self.model = model
         if isinstance(model, nn.Module):
-            self.model = model.eval().to(device)
             dtype = precision(options.precision)
-            if dtype is not None:
-                self.model = self.model.to(dtype)
+            if dtype is not None or self.device.cuda:
+                self.model = model.to(device, dtype)
         elif options.precision:
             raise ModelError("a plain callable runs in its own precision: leave --precision out")
         self.args, self.kwargs = _arguments(subject, arguments, device, precision(options.precision))
@@ -90,26 +97,7 @@ def _arguments(
     """The call's arguments, tensors drawn for the graph's inputs in their order."""
     graph = subject.report.graph
     state = State({}, Draws(graph.layers), Context(graph.framework, dtype), torch.device(device), None, 0)
-    tensors = [state.input(spec) for spec in graph.inputs]
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, dict) and set(value) == {"input"}:
-            return tensors[value["input"]]
-        if isinstance(value, dict) and set(value) == {"tuple"}:
-            return tuple(fill(item) for item in value["tuple"])
-        if isinstance(value, dict) and set(value) == {"dict"}:
-            return {key: fill(item) for key, item in value["dict"].items()}
-        if isinstance(value, list):
-            return [fill(item) for item in value]
-        return value
-
-    if not arguments:
-        return tensors, {}
-    try:
-        args = [fill(item) for item in arguments["args"]]
-        return args, {key: fill(item) for key, item in arguments["kwargs"].items()}
-    except IndexError:
-        raise InputsError("the model's graph has fewer inputs than the call has tensors") from None
+    return called(arguments, [state.input(spec) for spec in graph.inputs])
 
 
 __all__ = ["TorchSession", "loaded"]
