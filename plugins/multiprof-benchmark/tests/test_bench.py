@@ -63,7 +63,7 @@ def test_a_python_target_natively_and_synthesised(net):
     check(report, [("cpu", "native")])
     assert report.macs == 2 * MACS
     groups = {m.subject: m for m in report.measurements if m.kind == "group"}
-    assert set(groups) == {("conv",), ("act",), ("fc",)}
+    assert set(groups) == {("conv",), ("act",), ("reshape",), ("fc",)}
     report = benchmark(net, (2, 3, 8, 8), on="cpu", quick=True, route="synthesised")
     check(report, [("cpu", "synthesised")])
     layers = [name for m in report.measurements if m.kind == "group" for name in m.subject]
