@@ -40,7 +40,7 @@ def make(folder: Path, framework: str, network: str, precision: str) -> None:
     report = report_of(framework, network)
     flat = lower(report, precision=precision)
     path_of(folder, framework, network, precision, SYNTHESISED).write_bytes(flat.data)
-    if network == "lstm":  # as litert-torch writes it, and not as one operator
+    if (framework, network) == ("torch", "lstm"):  # as litert-torch writes it, and not as one operator
         steps = lower(report, precision=precision, unrolled=True)
         path_of(folder, framework, network, precision, UNROLLED).write_bytes(steps.data)
     wanted = path_of(folder, framework, network, precision, CONVERTED)

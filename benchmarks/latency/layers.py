@@ -38,7 +38,7 @@ def measure(folder: Path, wanted: tuple[str, ...]) -> list[Check]:
             "ONNX Runtime": (str(EXAMPLES / f"{network}.onnx"), None, "onnxruntime", "", 0.9, 1.05),
             "torch, the graph step by step": (target("torch", network), IMAGE, "cpu", "synthesised", 0.85, inf),
             "torch, module by module": (target("torch", network), IMAGE, "cpu", "native", 0.8, inf),
-            "TensorFlow": (str(_saved(folder, network)), None, "cpu", "native", 0.85, inf),
+            "TensorFlow": (str(_saved(folder, network)), (1, 224, 224, 3), "cpu", "native", 0.85, inf),
         }
         for what, (model, shape, on, route, low, high) in ways.items():
             try:

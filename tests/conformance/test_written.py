@@ -1,7 +1,6 @@
 """Every network, by every route, as a .tflite file written from the Graph alone: LiteRT runs it.
 
-The oracle is execution: the file's results have the shapes that the Graph declares. Nothing is left out but recurrent
-networks that their framework has unrolled into a loop, whose body is not written.
+The oracle is execution: the file's results have the shapes that the Graph declares. Nothing is left out.
 """
 
 from __future__ import annotations
@@ -12,11 +11,6 @@ from typing import Any
 
 # Loaded when the tests run: other parts of this folder must be collected where LiteRT is not wanted.
 WRITER = "multiprof_benchmark.lower.tflite"
-# Where a recurrent layer is a loop of its steps, and no layer of its own.
-LOOPS = {
-    *((route, network) for route in ("jax", "flax", "keras-saved", "tflite") for network in ("bilstm", "gru")),
-    *((route, "bilstm") for route in ("tensorflow", "tensorflow-saved", "tensorflow-frozen")),
-}
 
 
 def test_network_is_written(route: str, network: str, outcome: Callable[[str, str], Any]) -> None:
@@ -24,10 +18,6 @@ def test_network_is_written(route: str, network: str, outcome: Callable[[str, st
     if isinstance(report, str):  # the framework cannot say it, as the other test asserts
         return
     flat = importlib.import_module(WRITER).lower(report, least=0.0)
-    if (route, network) in LOOPS:
-        assert "a loop is not written" in {reason for reason, _ in flat.share.missing.values()}
-        assert flat.share.of_macs < 0.01
-        return
     assert flat.share.complete, str(flat.share)
     interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(model_content=flat.data)
     interpreter.allocate_tensors()

@@ -6,13 +6,12 @@ Converters print hundreds of lines, hold gigabytes, and some models make them cr
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from pathlib import Path
 
 from multiprof import MissingDependencyError, ModelError
 from multiprof_benchmark.converters import CONVERTERS, ERROR, FILE
-from multiprof_benchmark.process import command
+from multiprof_benchmark.process import command, ended
 from multiprof_benchmark.runners.installed import missing
 from multiprof_benchmark.subject import Job
 
@@ -39,29 +38,20 @@ def converted(folder: Path) -> Path:
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"the converter took longer than {CAP:.0f} s and was stopped") from None
+    said = folder / ERROR
+    if said.is_file():
+        raise ModelError(f"the converter failed: {said.read_text(encoding='utf-8')[:SAID]}")
     if done.returncode or not (folder / FILE).is_file():
-        said = folder / ERROR
-        raise ModelError(
-            f"the converter failed: {said.read_text(encoding='utf-8')[:SAID]}"
-            if said.is_file()
-            else f"the converter {_ended(job, done.returncode, done.stderr)}"
-        )
+        raise ModelError(f"the converter {ended(done.returncode, done.stderr)}{_why(job, done.returncode)}")
     return folder / FILE
 
 
-def _ended(job: Job, code: int, said: str) -> str:
-    if code >= 0:
-        lines = [line for line in said.strip().split("\n") if line.strip()]
-        return f"ended with code {code}: {lines[-1].strip()[-SAID:] if lines else 'it wrote nothing'}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    text = f"was killed by {name}"
+def _why(job: Job, code: int) -> str:
+    """What is known of a crash: TensorFlow's calibration of a recurrent layer that it writes as a loop is one."""
     recurrent = any(row.op in ("lstm", "gru", "rnn") for row in job.subject.report.layers)
-    if job.options.precision == "int8" and recurrent:
-        text += ": it cannot calibrate recurrent layers that it writes as loops; unroll them, or leave int8 out"
-    return text
+    if code < 0 and job.options.precision == "int8" and recurrent:
+        return ": it cannot calibrate recurrent layers that it writes as loops; unroll them, or leave int8 out"
+    return ""
 
 
 __all__ = ["converted"]

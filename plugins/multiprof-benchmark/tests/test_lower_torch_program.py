@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from handmade import priced, spec
 from multiprof_benchmark.lower.torch import Program, lower
 from torch import nn
 
@@ -168,10 +169,6 @@ def test_what_depends_on_values_is_marked() -> None:
 # -- graphs with control flow ------------------------------------------------------------------------------------------
 
 
-def spec(name: str, *shape: int) -> TensorSpec:
-    return TensorSpec(shape, "float32", name)
-
-
 def looped(trips: int) -> Graph:
     """s ← s·W, ``trips`` times, from x."""
     body = [
@@ -184,14 +181,6 @@ def looped(trips: int) -> Graph:
         "looped", "toy", (spec("x", 2, 3),), (spec("s", 2, 3),), tuple(body), {"w": Parameter(spec("w", 3, 3))},
         {"loop": Region("loop", None, "loop", trips, stateful=True)},
     )  # fmt: skip
-
-
-def priced(graph: Graph) -> Report:
-    """A report as the engine writes it, for a graph made by hand."""
-    from multiprof import engine
-    from multiprof.registry import build
-
-    return engine.price(graph, build().formulas())
 
 
 def test_a_loop_runs_its_trips() -> None:

@@ -39,12 +39,11 @@ def convertible(subject: Subject) -> bool:
     return subject.framework in CONVERTERS and subject.form in FORMS
 
 
-def precision(job: Job) -> str:
-    """The precision that a job asks for, by its full name."""
-    name = job.options.precision
-    if name not in _NAMES:
-        raise UsageError(f"precision {name!r}: converters to TensorFlow Lite make fp32, fp16 and int8")
-    return _NAMES[name]
+def named(precision: str) -> str:
+    """A precision by any of its names."""
+    if precision not in _NAMES:
+        raise UsageError(f"precision {precision!r}: converters to TensorFlow Lite make fp32, fp16 and int8")
+    return _NAMES[precision]
 
 
 def run(folder: str, convert: Convert) -> int:
@@ -52,7 +51,7 @@ def run(folder: str, convert: Convert) -> int:
     place = Path(folder)
     try:
         job = Job.read(place)
-        (place / FILE).write_bytes(convert(job, precision(job)))
+        (place / FILE).write_bytes(convert(job, named(job.options.precision)))
     except Exception as error:  # the converter's own, or the model's
         said = str(error) if isinstance(error, MultiprofError) else describe(error)
         (place / ERROR).write_text(" ".join(said.split()), encoding="utf-8")
@@ -60,4 +59,4 @@ def run(folder: str, convert: Convert) -> int:
     return 0
 
 
-__all__ = ["CONVERTERS", "ERROR", "FILE", "FULL", "HALF", "INTEGER", "SAMPLES", "convertible", "precision", "run"]
+__all__ = ["CONVERTERS", "ERROR", "FILE", "FULL", "HALF", "INTEGER", "SAMPLES", "convertible", "named", "run"]

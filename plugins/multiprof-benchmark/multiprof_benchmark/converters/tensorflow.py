@@ -54,9 +54,9 @@ def _call(job: Job) -> Callable[..., Any]:
     if subject.form == "python":
         from multiprof.python_target import load_target
 
-        return load_target(
-            subject.model, lambda item: isinstance(item, (tf.Module, tf.types.experimental.Callable))
-        ).model  # type: ignore[no-any-return]
+        kinds = (tf.Module, tf.types.experimental.Callable)
+        model: Callable[..., Any] = load_target(subject.model, lambda item: isinstance(item, kinds)).model
+        return model
     path = Path(subject.model)
     saved = tf.saved_model.load(str(path.parent if path.is_file() else path))
     key = str(subject.report.graph.metadata.get("signature") or "serving_default")

@@ -17,6 +17,7 @@ from multiprof_benchmark.lower.share import LEAST, Share, share_of
 from multiprof_benchmark.lower.tflite import precision as kinds
 from multiprof_benchmark.lower.tflite.fuse import fused
 from multiprof_benchmark.lower.tflite.half import halved
+from multiprof_benchmark.lower.tflite.loops import layers_of, write_loop
 from multiprof_benchmark.lower.tflite.quantize import Quantizer
 from multiprof_benchmark.lower.tflite.rewrite import Named
 from multiprof_benchmark.lower.tflite.table import RULES
@@ -51,6 +52,7 @@ class Builder:
         self.draws = Draws(self.graph.layers)
         self.given = values or {}
         self.unrolled = unrolled
+        self.trip: Value | None = None  # the number of the trip, in a loop
         self.source = np.random.default_rng(seed)
         self.found: dict[str, Value] = {}
         self.arrays: dict[str, Any] = {}
@@ -67,28 +69,31 @@ class Builder:
         """Tensors that some result of the model, or some multiply-add, follows from."""
         working = {row.name for row in self.report.layers if row.macs}
         wanted = {spec.name for spec in self.graph.outputs}
-        for layer in reversed(list(self.plan.layers())):
-            if layer.name in working or any(spec.name in wanted for spec in layer.outputs.values()):
-                wanted.update(spec.name for spec in layer.inputs.values())
+        layers = list(self.plan.layers())
+        size = -1
+        while size < len(wanted):  # what a loop carries is read before it is made
+            size = len(wanted)
+            for layer in reversed(layers):
+                if layer.name in working or any(spec.name in wanted for spec in layer.outputs.values()):
+                    wanted.update(spec.name for spec in layer.inputs.values())
         return wanted
+
+    def is_asked_for(self, layer: Layer) -> bool:
+        """Whether a result of the model, or a multiply-add, follows from a layer."""
+        return self._works(layer) or any(spec.name in self.wanted for spec in layer.outputs.values())
 
     # the whole
 
     def build(self, least: float, precision: str = kinds.FULL, step: float = STEP) -> Flat:
-        if self.plan.states:
-            name = next(iter(self.plan.states))
-            for layer in self.plan.layers():
-                if layer.region is not None:
-                    self.missing.setdefault(layer.name, f"it stands in a loop that carries {name}")
         inputs = [(spec.name, self._input(spec)) for spec in self.graph.inputs]
         for layer in self.plan.prepared:
             self._prepare(layer)
         for item in self.plan.body:
             if isinstance(item, Loop):
-                for layer in _inside(item):
-                    self._refuse(layer, "a loop is not written")
+                write_loop(self, item)
+                self._owned(next(layers_of(item)).name)
             else:
-                self._write(item)
+                self.write(item)
         share = share_of(self.report, self.missing)
         share.refuse_below(least, "tflite")
         outputs = []
@@ -99,6 +104,8 @@ class Builder:
             self._owned(makers.get(spec.name, ""))
         notes = (*self.plan.notes, *(kinds.widened(self.graph) if precision == kinds.OWN else ()))
         if precision == kinds.HALF:
+            if self.writer.parts:
+                notes = (*notes, "the weights inside loops stay in 32 bits")
             writer, inputs, outputs = halved(self.writer, inputs, outputs)
             return Flat(writer.finish(inputs, outputs), share, notes)
         if precision == kinds.INTEGER or (precision == kinds.OWN and kinds.is_quantized(self.graph)):
@@ -133,12 +140,13 @@ class Builder:
         self.found[spec.name] = value
         return value.number
 
-    def _write(self, layer: Layer) -> None:
+    def write(self, layer: Layer) -> None:
+        """The operators of a layer, or why there are none."""
         made = [spec.name for spec in layer.outputs.values()]
         if layer.name in self.plan.merged or all(name in self.found for name in made):
             return
-        if not any(name in self.wanted for name in made) and not self._works(layer):
-            return  # nobody asks for it
+        if not self.is_asked_for(layer):
+            return
         function = RULES.get(layer.op)
         try:
             if function is None:
@@ -308,6 +316,15 @@ class Builder:
         made = self.temporary(shape, value.dtype, f"{name or self.label(value)}_shaped", order)
         return self.emit("RESHAPE", [value, self.integers(shape)], made, "ReshapeOptions", newShape=np.array(shape))
 
+    def reshaped_anew(self, value: Value) -> Value:
+        """The same elements as a tensor of its own."""
+        made = self.temporary(value.shape, value.dtype, f"{self.label(value)}_kept", value.perm)
+        return self.emit("RESHAPE", [value, self.integers(value.shape)], made, "ReshapeOptions")
+
+    def is_constant(self, value: Value) -> bool:
+        """Whether a tensor stands in the file."""
+        return bool(self.writer.tensors[value.number].buffer)
+
     def label(self, value: Value) -> str:
         name: bytes = self.writer.tensors[value.number].name
         return name.decode()
@@ -317,13 +334,6 @@ def _kept(moves: Sequence[int], shape: Sequence[int]) -> bool:
     """Whether the dimensions that are larger than 1 stay in their order."""
     order = [at for at in moves if shape[at] != 1]
     return order == sorted(order)
-
-
-def _inside(loop: Loop) -> list[Layer]:
-    found: list[Layer] = []
-    for item in loop.body:
-        found += _inside(item) if isinstance(item, Loop) else [item]
-    return found
 
 
 def kind_of(spec: TensorSpec) -> Any:

@@ -19,7 +19,8 @@ def halved(old: Writer, inputs: Named, outputs: Named) -> tuple[Writer, Named, N
     graph = _Halving(old)
     named = [(name, graph.copy(number)) for name, number in inputs]
     for operator in old.operators:
-        read = [graph.widened(int(number)) for number in operator.inputs]
+        stored = graph.copy if graph.kind(operator) == "WHILE" else graph.widened  # a loop begins with zeros
+        read = [stored(int(number)) for number in operator.inputs]
         graph.again(operator, read, [graph.copy(int(number)) for number in operator.outputs])
     return graph.new, named, [(name, graph.copy(number)) for name, number in outputs]
 

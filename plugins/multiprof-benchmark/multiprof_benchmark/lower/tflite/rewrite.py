@@ -23,6 +23,18 @@ class Rewriter:
         self.new = Writer(old.name)
         self.codes = list(old.codes)
         self.copies: dict[int, int] = {ABSENT: ABSENT}
+        for part in old.parts:
+            self._taken(part)
+
+    def _taken(self, part: Any) -> None:
+        """Take a graph that operators call as it is."""
+        for tensor in part.tensors:
+            if tensor.buffer:
+                self.new.buffers.append(self.old.buffers[tensor.buffer])
+                tensor.buffer = len(self.new.buffers) - 1
+        for operator in part.operators:
+            operator.opcodeIndex = self.new.codes.setdefault(self.codes[operator.opcodeIndex], len(self.new.codes))
+        self.new.parts.append(part)
 
     def kind(self, operator: Any) -> str:
         """The name of an operator's kind."""

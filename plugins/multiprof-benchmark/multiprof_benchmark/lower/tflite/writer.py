@@ -23,14 +23,21 @@ TYPES = {
 
 
 class Writer:
-    """One graph. Every method that makes a tensor returns its number."""
+    """One graph. Every method that makes a tensor returns its number.
 
-    def __init__(self, name: str) -> None:
+    A graph that an operator of ``whole`` calls, such as a loop's body, shares buffers and codes with it and becomes one
+    of its ``parts``.
+    """
+
+    def __init__(self, name: str, whole: Writer | None = None) -> None:
         self.name = name
         self.tensors: list[Any] = []
-        self.buffers: list[Any] = [schema.BufferT()]
+        self.buffers: list[Any] = [schema.BufferT()] if whole is None else whole.buffers
         self.operators: list[Any] = []
-        self.codes: dict[tuple[int, int], int] = {}
+        self.codes: dict[tuple[int, int], int] = {} if whole is None else whole.codes
+        self.parts: list[Any] = [] if whole is None else whole.parts  # subgraphs but the first
+        self.inputs: list[int] = []
+        self.outputs: list[int] = []
         self._constants: dict[tuple[Any, ...], int] = {}
 
     def tensor(
@@ -84,18 +91,32 @@ class Writer:
                 setattr(made.builtinOptions, name, value)
         self.operators.append(made)
 
-    def finish(self, inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]) -> bytes:
-        """The file, with the named inputs and outputs as its signature."""
+    def ends(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        """Say what goes in and comes out."""
+        self.inputs, self.outputs = list(inputs), list(outputs)
+
+    def part(self, called: Writer) -> int:
+        """Take a graph that operators call; its number."""
+        self.parts.append(called.packed())
+        return len(self.parts)
+
+    def packed(self) -> Any:
+        """The graph as the file has it."""
         graph = schema.SubGraphT()
         graph.name = self.name.encode()
         graph.tensors, graph.operators = self.tensors, self.operators
-        graph.inputs = np.array([number for _, number in inputs], dtype=np.int32)
-        graph.outputs = np.array([number for _, number in outputs], dtype=np.int32)
+        graph.inputs = np.array(self.inputs, dtype=np.int32)
+        graph.outputs = np.array(self.outputs, dtype=np.int32)
+        return graph
+
+    def finish(self, inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]) -> bytes:
+        """The file, with the named inputs and outputs as its signature."""
+        self.ends([number for _, number in inputs], [number for _, number in outputs])
         model = schema.ModelT()
         model.version = 3
         model.description = b"written by multiprof"
         model.operatorCodes = [_code(code, version) for code, version in self.codes]
-        model.subgraphs, model.buffers = [graph], self.buffers
+        model.subgraphs, model.buffers = [self.packed(), *self.parts], self.buffers
         signature = schema.SignatureDefT()
         signature.signatureKey = b"serving_default"
         signature.inputs = [_named(name, number) for name, number in inputs]

@@ -12,6 +12,7 @@ from multiprof import Layer
 from multiprof_benchmark.lower.parts import cut_of
 from multiprof_benchmark.lower.reading import NotLoweredError, shape_of
 from multiprof_benchmark.lower.tflite.images import padded
+from multiprof_benchmark.lower.tflite.loops import of_step
 from multiprof_benchmark.lower.tflite.rules.elementwise import broadcast, common
 from multiprof_benchmark.lower.tflite.table import rule
 from multiprof_benchmark.lower.tflite.values import Value, permuted, straight
@@ -81,6 +82,8 @@ def stack(b: Builder, layer: Layer) -> None:
     parts = [b.plain(b.value(spec)) for spec in layer.inputs.values()]
     y = b.make(layer.y, straight(layer.y.rank))
     axis = int(layer.attrs.get("axis", 0)) % y.rank
+    if len(parts) == 1:  # of a loop: what its last trip has left stands for them all
+        parts *= y.shape[axis]
     b.result(layer, b.emit("PACK", parts, y, "PackOptions", valuesCount=len(parts), axis=axis))
 
 
@@ -128,6 +131,9 @@ def _unpacked(b: Builder, layer: Layer, x: Value, axis: int) -> None:
 
 @rule("slice")
 def slice_(b: Builder, layer: Layer) -> None:
+    if layer.attrs.get("index") == "step":
+        of_step(b, layer)
+        return
     x = b.value(layer.x)
     part = _INTERLEAVED.fullmatch(str(layer.attrs.get("index")))
     if part is not None:
