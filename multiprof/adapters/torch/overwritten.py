@@ -8,6 +8,9 @@ from typing import Any
 import torch
 
 
+_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # under vmap or grad: it has no memory of its own
+
+
 class OverwrittenValues:
     """Copies a declared tensor at the first operation that is about to write to its memory.
 
@@ -35,8 +38,10 @@ class OverwrittenValues:
         if self._storages is None:
             self._storages = {}
             for owner in self.declared:
-                if owner.layout is torch.strided and not owner.is_meta:
+                if owner.layout is torch.strided and not owner.is_meta and not _wrapped(owner):
                     self._storages.setdefault(owner.untyped_storage().data_ptr(), []).append(owner)
+        while _wrapped(written):
+            written = torch._C._functorch.get_unwrapped(written)
         if written.is_meta or written.layout is not torch.strided:
             return self._storages.pop(0, ())
         return self._storages.pop(written.untyped_storage().data_ptr(), ())

@@ -258,7 +258,7 @@ class _Reading:
             outputs,
             tuple(tracer.layers),
             tracer.parameters,
-            {},
+            tracer.regions,
             {
                 "rung": rung,
                 "kernel_calls": tracer.kernel_calls,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from multiprof.adapters.torch.declared import Declarations, ModuleTree
+from multiprof.adapters.torch.eager import Eager
 from multiprof.adapters.torch.mode import tensors_in
 from multiprof.adapters.torch.shortcuts import answer
 from multiprof.adapters.torch.tracer import Frame, Tracer
@@ -37,6 +38,7 @@ class Scopes:
         self.failed: tuple[Exception | None, str] = (None, "")  # what was raised, and the path of the module
 
     def __enter__(self) -> Scopes:
+        self._eager = Eager().__enter__()
         original = self._original = torch.nn.Module.__call__
         frames = self.tracer.frames
         thread = get_ident()  # the class is the whole process's, the trace is this thread's
@@ -66,6 +68,7 @@ class Scopes:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._eager.__exit__(*exc)
         torch.nn.Module.__call__ = self._original  # type: ignore[method-assign]
 
     def _frame(self, module: torch.nn.Module) -> Frame:

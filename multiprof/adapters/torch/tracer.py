@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from multiprof.adapters.torch.dtypes import NAMES
 from multiprof.adapters.torch.overwritten import OverwrittenValues
-from multiprof.ir import ALIAS_ROLE, CONSTANT, VIEW, WRITE, Layer, Parameter, Quant, TensorSpec
+from multiprof.ir import ALIAS_ROLE, CONSTANT, LOOP, VIEW, WRITE, Layer, Parameter, Quant, Region, TensorSpec
 
 META = torch.device("meta")
 _empty = torch.empty
@@ -104,6 +105,8 @@ class Tracer:
         self.escaped = False  # values left torch's sight (numpy), so an unknown tensor may depend on them
         self.places: dict[Any, torch.Tensor] = {}  # memory -> a tensor over it, of those in alive[:placed]
         self.placed = 0
+        self.regions: dict[str, Region] = {}  # loops and branches
+        self.inside: str | None = None  # the region that is open
         self.kernel_calls = 0  # operators that went through torch's meta kernels
         self.real_calls = 0
         self.notes: dict[str, None] = {}
@@ -243,6 +246,21 @@ class Tracer:
         self.emit("torch.untraced", {}, {"y": known}, {"why": "made out of torch's sight (numpy, a foreign kernel)"})
         return self.specs[id(known)]
 
+    @contextmanager
+    def region(self, id: str, kind: str, trips: int | None = 1, group: str = "") -> Iterator[None]:
+        """What is recorded inside stands in a new region, itself inside the one that is open. Loops carry state."""
+        outer = self.inside
+        id = self.unique(id)
+        self.regions[id] = Region(id, outer, kind, trips, group, kind == LOOP)
+        self.inside = id
+        try:
+            yield
+        except BaseException:
+            del self.regions[id]
+            raise
+        finally:
+            self.inside = outer
+
     # -- layers ----------------------------------------------------------------------------------------------------
 
     def emit(
@@ -303,7 +321,7 @@ class Tracer:
                 prepared.add(key)
             elif key in prepared:  # written in place by something that depends on the inputs
                 prepared.discard(key)
-        layer = Layer(name, op, ins, outs, attrs if attrs is not None else {}, frame.scope, self.source, None, aliases)
+        layer = Layer(name, op, ins, outs, attrs if attrs is not None else {}, frame.scope, self.source, self.inside, aliases)
         self.layers.append(layer)
         return layer
 
