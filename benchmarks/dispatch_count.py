@@ -80,10 +80,14 @@ _WHOLE = ("_native_multi_head_attention", "_transformer_encoder_layer_fwd", "lst
 
 
 class DispatchCount(TorchDispatchMode):
-    """``macs`` in all, ``by_op`` per aten operator; ``unknown`` names kernels that hold dot products it cannot see."""
+    """``macs`` in all, ``by_op`` per aten operator; ``unknown`` names kernels that hold dot products it cannot see.
+
+    ``elements`` are the numbers that all other kernels write: norms, activations, sums, pooling, copies.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.elements = 0
         self.by_op: Counter[str] = Counter()
         self.unknown: set[str] = set()
 
@@ -100,6 +104,9 @@ class DispatchCount(TorchDispatchMode):
             self.by_op[name] += rule(*args, **kwargs, out=out) if name in _WITH_OUTPUT else rule(*args, **kwargs)
         elif name in _WHOLE:
             self.unknown.add(name)
+        else:
+            made = out if isinstance(out, (tuple, list)) else (out,)
+            self.elements += sum(t.numel() for t in made if isinstance(t, Tensor) and t.is_floating_point())
         return out
 
 

@@ -86,6 +86,7 @@ def examined(architecture: Architecture | Block, small: bool) -> Row:
     except (RuntimeError, NotImplementedError):
         if small:  # on meta the forward may ask for values, or mix devices: then the small one must do
             raise
+        row.explained = f"{apart(report):,} more from weights alone" if apart(report) else ""
         return row
     difference = row.dispatched - report.macs
     if difference and difference == apart(report):
@@ -135,7 +136,7 @@ nothing else is said, or one token more with the cache that a prompt left. *Held
 that torch dispatches in a forward of the same model ("both sizes": at this size, and small on the CPU; "small": its
 forward does not run on meta outside multiprof), and a closed form where one is written. MACs of a mixture of experts
 are those of the experts that work, parameters those of all. Times are of one analysis each, the first after building
-the model.
+the model, on a machine with other work to do.
 
 {table}
 {"Failed:" + errors if failed else ""}

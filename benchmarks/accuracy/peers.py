@@ -28,6 +28,7 @@ class Peer:
     packages: tuple[str, ...] = ()
     version: str = "torch"  # the distribution whose version is shown
     stand_ins: tuple[str, ...] = ()  # modules that its import asks for and that its counting never uses
+    extras: bool = False  # its unit counts more than dot products and biases
     forks: bool = True  # False: it refuses to work in a forked process, so all its cases share one
 
 
@@ -172,16 +173,18 @@ def _profiler(model: nn.Module, args: Any, kwargs: Any) -> float:
 MACS = "MACs"
 PEERS = (
     Peer("multiprof", "MACs: multiply-adds of dot products alone", _multiprof, version="multiprof"),
-    Peer("thop", f"{MACS}; norms, softmax, pooling too", _thop, ("thop==0.1.1.post2209072238",), "thop"),
+    Peer("thop", f"{MACS}; norms, softmax, pooling too", _thop, ("thop==0.1.1.post2209072238",), "thop",
+         extras=True),
     Peer("ultralytics-thop", f"{MACS}; norms, activations, pooling too", _thop, ("ultralytics-thop==2.2.3",),
-         "ultralytics-thop"),
+         "ultralytics-thop", extras=True),
     Peer("ptflops pytorch", f"{MACS}; biases, norms, activations too", _ptflops("pytorch"), ("ptflops==0.7.5",),
-         "ptflops"),
+         "ptflops", extras=True),
     Peer("ptflops aten", f"{MACS}; biases too", _ptflops("aten"), ("ptflops==0.7.5",), "ptflops"),
-    Peer("torchinfo", "mult-adds: parameters times positions", _torchinfo, ("torchinfo==1.8.0",), "torchinfo"),
+    Peer("torchinfo", "mult-adds: parameters times positions", _torchinfo, ("torchinfo==1.8.0",), "torchinfo",
+         extras=True),
     Peer("fvcore", "flops, one a multiply-add; norms too", _fvcore,
-         ("fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8", "portalocker==3.2.0", "termcolor==3.3.0",
-          "tabulate==0.10.0"), "fvcore"),
+         ("fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8", "portalocker==4.4.2", "termcolor==3.3.0",
+          "tabulate==0.10.0"), "fvcore", extras=True),
     Peer("calflops", "MACs, beside its FLOPs", _calflops, ("calflops==0.3.2", "accelerate==1.15.0", "psutil==7.2.2"),
          "calflops"),
     Peer("DeepSpeed", "MACs, beside its FLOPs", _deepspeed,
@@ -189,11 +192,12 @@ PEERS = (
           "py-cpuinfo==9.0.0"), "deepspeed"),
     Peer("torchlens", "MACs, beside its FLOPs", _torchlens, ("torchlens==2.36.1", "graphviz==0.21"), "torchlens",
          forks=False),
-    Peer("flopth", "FLOPs, one a multiply-add; biases, norms, activations too", _flopth, ("flopth==0.1.6",
-         "tabulate==0.10.0"), "flopth",
-         ("torchvision", "torchvision.models")),
-    Peer("torchprofile", "MACs", _torchprofile, ("torchprofile==0.1.0",), "torchprofile"),
+    Peer("flopth", "FLOPs, one a multiply-add; biases, norms, activations too", _flopth,
+         ("flopth==0.1.6", "tabulate==0.10.0"), "flopth", ("torchvision", "torchvision.models"), extras=True),
+    Peer("torchprofile", "MACs; norms, pooling too", _torchprofile, ("torchprofile==0.1.0",), "torchprofile",
+         extras=True),
     Peer("FlopCounterMode", "FLOPs, two a multiply-add", _flop_counter),
-    Peer("torch.profiler", "FLOPs, two a multiply-add; elementwise sums and products too", _profiler),
+    Peer("torch.profiler", "FLOPs, two a multiply-add; elementwise sums and products too", _profiler,
+         extras=True),
 )  # fmt: skip
 BY_NAME = {peer.name: peer for peer in PEERS}

@@ -14,7 +14,7 @@ import multiprof
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from accuracy.battery import Case, cases
-from accuracy.report import cell, verdict
+from accuracy.report import cell, elements, verdict
 from accuracy.state import Snapshot
 from dispatch_count import dispatched_macs
 
@@ -62,7 +62,7 @@ def _case() -> Case:
     [
         ({"value": 1000.0}, "exact"),
         ({"value": 1100.0}, "exact"),  # with its biases
-        ({"value": 1009.0}, "within 1 %"),
+        ({"value": 1009.0}, "close"),
         ({"value": 1050.0}, "wrong"),
         ({"value": 0.0}, "zero"),
         ({"error": "TypeError"}, "error"),
@@ -70,6 +70,16 @@ def _case() -> Case:
 )
 def test_verdicts(row: dict[str, Any], expected: str) -> None:
     assert verdict(_case(), row) == expected
+
+
+def test_norms_are_right_in_a_unit_that_has_them() -> None:
+    """64·32·32 numbers of a norm and as many of a ReLU, behind a convolution; two a channel that the norm keeps."""
+    case = next(case for case in CASES if case.name == "conv, batch norm, relu")
+    assert elements(case.name) == 2 * 64 * 32 * 32 + 2 * 64
+    row = {"value": case.macs + 9 * 64 * 32 * 32}
+    assert verdict(case, row, extras=True) == "close"
+    assert verdict(case, row, extras=False) == "wrong"
+    assert verdict(case, {"value": case.macs + 11 * 64 * 32 * 32}, extras=True) == "wrong"
 
 
 def test_cells_say_where_the_modes_differ() -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import multiprof
 
@@ -53,3 +54,17 @@ def test_a_cache_is_an_input() -> None:
         assert report.by_family()["attention"].macs == 2 * (24 + 1) * 32 * 2
         # The forward has grown no cache of the caller's.
         assert arguments["past_key_values"].get_seq_length() == 24
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_size_divided_by_torch_is_a_constant(device: str) -> None:
+    """As Longformer cuts its sequences: two numbers of Python, and a tensor that is used as a size."""
+
+    class Cut(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            pieces = x.view(int(torch.div(24, 8, rounding_mode="trunc")), -1, 4)
+            return pieces @ pieces.transpose(1, 2)
+
+    report = multiprof.analyze(Cut(), torch.ones(3, 8, device=device))
+    assert report.coverage == 1.0
+    assert report.macs == 3 * 2 * 4 * 2

@@ -15,6 +15,7 @@ from multiprof.adapters.torch.rules._common import (
     is_canonical,
     new_elementwise,
 )
+from multiprof.adapters.torch.rules._create import literal
 from multiprof.adapters.torch.rules._promotion import BOOL, FLOATS, INTEGERS, as_float, number, result_type
 from multiprof.adapters.torch.rules._writing import check_writable
 from multiprof.adapters.torch.table import Rule, rule
@@ -242,6 +243,8 @@ def _refuse_bool(t: Tracer, *values: Any) -> None:
 
 @rule("torch.div", "torch.divide", "Tensor.div", "Tensor.divide", aten=("div", "divide"))
 def div(t: Tracer, input: Any, other: Any, rounding_mode: Any = None) -> Any:
+    if t.forced is None and not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        return literal(t, torch.div(input, other, rounding_mode=rounding_mode))  # of two numbers of Python: a constant
     if rounding_mode is None:
         return binary(t, "div", input, other, REAL)
     if rounding_mode == "floor":
