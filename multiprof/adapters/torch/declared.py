@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from multiprof.adapters.torch.dtypes import NAMES
@@ -32,7 +35,7 @@ class ModuleTree:
                 self.walk(owner, "")
             elif owner is not None:
                 self.holders.append(owner)
-            for name, value in _closed_over(model):
+            for name, value in _reachable(model, _NESTED):
                 if isinstance(value, torch.nn.Module) and id(value) not in self.paths:
                     self.walk(value, name)
 
@@ -79,6 +82,18 @@ def existing_tensors(model: Any, modules: list[torch.nn.Module]) -> frozenset[in
             if not isinstance(value, type(torch)):
                 search(value, 2)
     return frozenset(found)
+
+
+def _reachable(function: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """What a function sees, and what the functions among that see: ``vmap(f)`` closes over ``f``."""
+    found = _closed_over(function)
+    yield from found
+    if depth:
+        for _, value in found:
+            inner = getattr(value, "func", value)  # of a partial
+            home = str(getattr(inner, "__module__", None))
+            if isinstance(inner, FunctionType) and not home.startswith("torch."):
+                yield from _reachable(value, depth - 1)
 
 
 def _closed_over(function: Any) -> list[tuple[str, Any]]:
@@ -139,6 +154,8 @@ class Declarations:
         self.tracer.reserve_names()
 
     def _add(self, tensor: torch.Tensor, name: str, kind: str, trainable: bool) -> None:
+        if is_functorch_wrapped_tensor(tensor):  # put in the place of a parameter for the moment, by functional_call
+            return
         key = id(tensor)
         first = self._by_id.get(key)
         if first is not None:
@@ -163,5 +180,7 @@ class Declarations:
             self._by_address.setdefault(address, []).append((tensor, parameter))
         self.tracer.declare(tensor, parameter)
 
+
+_NESTED = 4  # functions within functions that are looked into
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter, getattr(torch.nn, "Buffer", torch.Tensor))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._C._functorch import is_functorch_wrapped_tensor
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -164,11 +164,15 @@ class ShapeMode(TorchFunctionMode):
         tracer = self.tracer
         spec = tracer.spec(tensor)
         twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
-        tracer.specs[id(twin)] = spec
-        if id(tensor) in tracer.declared:
-            tracer.declared.add(id(twin))
-        tracer.alive.append(twin)
-        return twin
+        made = twin
+        while True:  # under vmap and grad it is made with a wrapper around it, and operators beneath see what is inside
+            tracer.specs[id(made)] = spec
+            if id(tensor) in tracer.declared:
+                tracer.declared.add(id(made))
+            tracer.alive.append(made)
+            if not is_functorch_wrapped_tensor(made):
+                return twin
+            made = get_unwrapped(made)
 
     # -- tensors with values ---------------------------------------------------------------------------------------
 

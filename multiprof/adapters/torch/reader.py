@@ -24,11 +24,13 @@ from multiprof.adapters.torch.exported import unpacked
 from multiprof.adapters.torch.files import WithoutValues, opened, scripted
 from multiprof.adapters.torch.gradients import checkpoints, metadata
 from multiprof.adapters.torch.mode import ShapeMode
+from multiprof.adapters.torch.pruned import masked, sentence
 from multiprof.adapters.torch.results import returned_tensors
 from multiprof.adapters.torch.scopes import Scopes
 from multiprof.adapters.torch.scripted import ScriptedCalls
 from multiprof.adapters.torch.state import GlobalState, ModelState, spare_buffers
 from multiprof.adapters.torch.tracer import RefusedError, Tracer, ValueNeededError
+from multiprof.adapters.torch.wrappers import drop_gathering, original
 from multiprof.errors import InputsError, ModelError, MultiprofError
 from multiprof.inputs import Inputs, ReadOptions
 from multiprof.ir import Graph
@@ -54,7 +56,7 @@ def read(model: Any, inputs: Inputs | None, *, leaves: frozenset[str], trace: An
     file = opened(model, inputs, options.trust) if isinstance(model, Path) else None
     if file is not None:
         model, inputs = file.model, file.inputs
-    model, inputs = unpacked(_original(model), inputs)
+    model, inputs = unpacked(original(model), inputs)
     if isinstance(model, torch.jit.ScriptModule):
         model = scripted(model)
     if inputs is None:
@@ -82,6 +84,7 @@ def _read(model: Any, inputs: Inputs, leaves: frozenset[str], train: bool) -> Gr
             module.__dict__["training"] = train
         for module in scripted:
             module.training = train
+        drop_gathering(tree.modules)
         was_training = state.training_modes() or bool(scripted)
         try:
             return _Reading(model, tree, inputs, leaves, train, real=False).run(was_training)
@@ -95,13 +98,6 @@ def _read(model: Any, inputs: Inputs, leaves: frozenset[str], train: bool) -> Gr
         for module in scripted:
             module.training = not train
         process.restore()
-
-
-def _original(model: Any) -> Any:
-    """The module or function behind torch.compile."""
-    for attribute in ("_orig_mod", "_torchdynamo_orig_callable"):
-        model = getattr(model, attribute, model)
-    return model
 
 
 def _materialised(model: Any, inputs: Inputs) -> tuple[Any, ModuleTree]:
@@ -233,6 +229,9 @@ class _Reading:
         tracer.source = "return"
         outputs = tuple(tracer.spec(t) for t in returned_tensors(result))
         warnings = list(tracer.notes)
+        zeros = masked(tracer)
+        if zeros:
+            warnings.append(sentence(zeros))
         if was_training and not tracer.train:
             warnings.insert(0, "the model is in training mode; it was analysed as for inference")
         if self.real:
@@ -265,6 +264,7 @@ class _Reading:
                 "framework_version": torch.__version__,
                 "modules": self.scopes.classes,
                 "warnings": warnings,
+                **({"masked": zeros} if zeros else {}),
                 **metadata(tracer, self.arguments.trained, not isinstance(model, WithoutValues)),
             },
         )
@@ -320,6 +320,7 @@ _NO_VALUE = (
     "'meta' backend",
     '"meta"',
     "on meta",
+    "but got meta",
     "meta device",
     "device meta",
     "meta implementation",

@@ -12,6 +12,7 @@ from multiprof.adapters.torch.eager import Eager
 from multiprof.adapters.torch.mode import tensors_in
 from multiprof.adapters.torch.shortcuts import answer
 from multiprof.adapters.torch.tracer import Frame, Tracer
+from multiprof.adapters.torch.wrappers import attribute_inside
 from multiprof.ir import VIEW, WRITE, TensorSpec
 
 _RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
@@ -46,6 +47,9 @@ class Scopes:
         def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             if get_ident() != thread:
                 return original(module, *args, **kwargs)
+            inside = attribute_inside(type(module))
+            if inside:
+                return getattr(module, inside)(*args, **kwargs)
             depth = len(frames)
             frame = self._frame(module)
             frames.append(frame)

@@ -202,11 +202,7 @@ class Tracer:
             if self.real:
                 self.note("inside vmap or grad only one element's operations were seen: the count is too low")
             else:
-                beneath = tensor
-                while _is_wrapped(beneath):
-                    beneath = torch._C._functorch.get_unwrapped(beneath)
-                if beneath.is_meta or id(beneath) in self.declared:
-                    raise WrappedError
+                raise WrappedError
         scope = self.frames[-1].scope
         if tensor.is_meta or isinstance(tensor, torch.nn.Parameter):
             original = self._original(tensor)
@@ -295,6 +291,8 @@ class Tracer:
                 raise RefusedError(
                     f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}"
                 )
+            if left.dtype.startswith("complex"):
+                self.note("a MAC of complex numbers counts as one; it takes four of real numbers")
         if label and frame.leaf and not frame.used and not hint:
             wanted = label
         else:
@@ -321,7 +319,8 @@ class Tracer:
                 prepared.add(key)
             elif key in prepared:  # written in place by something that depends on the inputs
                 prepared.discard(key)
-        layer = Layer(name, op, ins, outs, attrs if attrs is not None else {}, frame.scope, self.source, self.inside, aliases)
+        attrs = attrs if attrs is not None else {}
+        layer = Layer(name, op, ins, outs, attrs, frame.scope, self.source, self.inside, aliases)
         self.layers.append(layer)
         return layer
 
