@@ -17,6 +17,7 @@ from multiprof.inputs import as_inputs
 from multiprof_benchmark import in_process, pool
 from multiprof_benchmark.bringing import as_graph, brought, resized
 from multiprof_benchmark.environment import usable_cores
+from multiprof_benchmark.plausible import too_fast
 from multiprof_benchmark.runners import by_name
 from multiprof_benchmark.settings import Settings, several
 from multiprof_benchmark.subject import NATIVE, REPORT, Job, Options, Subject
@@ -81,13 +82,17 @@ def benchmark(
                 if len(settings.batches) == 1:
                     raise
                 call.failures.append(f"batch {size}: {error}")
-    failures = list(dict.fromkeys(call.failures))
+    failures = [f"not measured: {failure}" for failure in dict.fromkeys(call.failures)]
     if first is None or not found:
-        raise ModelError("; ".join(failures) or "nothing was measured")
+        raise ModelError("; ".join(dict.fromkeys(call.failures)) or "nothing was measured")
     return replace(
         first,
         measurements=(*first.measurements, *found),
-        warnings=(*_own(first.warnings), *(f"not measured: {failure}" for failure in failures)),
+        warnings=(
+            *_own(first.warnings),
+            *too_fast(first, found),
+            *(f"not measured: {failure}" for failure in failures),
+        ),
     )
 
 

@@ -77,7 +77,6 @@ class _Making:
         start = perf_counter()
         self.prepared = runner.prepare(job.subject, job.options, job.route)
         self.load = perf_counter() - start
-        self.device = self.prepared.facts().device
 
     def run(self) -> object:
         return self.runner.run(self.prepared)
@@ -97,7 +96,7 @@ class _Making:
             "timed": {"first": timed.first, "warmup": timed.warmup, "times": list(timed.times)},
             "parts": [],
             "device": facts.device,
-            "device_times": list(device_times(self.prepared)),
+            "device_times": list(_device_times(self.prepared, len(timed.times))),
             "threads": facts.threads,
             "environment": {
                 **environment.machine(),
@@ -111,10 +110,10 @@ class _Making:
         }
 
 
-def device_times(prepared: Any) -> tuple[float, ...]:
-    """Seconds that each run took on a device beside the processor, where the session knows."""
+def _device_times(prepared: Any, samples: int) -> tuple[float, ...]:
+    """Seconds of the last runs, the samples, on a device beside the processor, where the session knows."""
     found = getattr(prepared, "device_times", None)
-    return tuple(found()) if found else ()
+    return tuple(found()[-samples:]) if found and samples else ()
 
 
 class Used:
@@ -144,7 +143,7 @@ class Used:
 def make(job: Job) -> Iterator[dict[str, Any]]:
     """The measurements of a job as JSON values: those of the whole model, then with those of its layers."""
     making = _Making(job)
-    used = Used(making.device != "cpu")
+    used = Used(making.prepared.facts().device != "cpu")
     timed = measure(used.counted(making.run), job.options.rules)
     used.stop()
     result = making.result(timed, used)
@@ -170,7 +169,7 @@ def in_turns(job: Job, orders: Callable[[], str], say: Callable[[float], object]
     making = _Making(job)
     warm = warmed(making.run, job.options.rules)
     say((warm.first + warm.warmup) * NANO)
-    used = Used(making.device != "cpu")
+    used = Used(making.prepared.facts().device != "cpu")
     start = process_time()
     spent = 0.0
     while orders() != END:

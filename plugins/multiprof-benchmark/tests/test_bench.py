@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from multiprof_benchmark import plausible
 from multiprof_benchmark.bench import benchmark
 from multiprof_benchmark.environment import usable_cores
 from torch import nn
@@ -130,6 +131,13 @@ def test_more_threads_than_there_are_leave_the_others(net):
     check(report, [("cpu", "native")])
     wrong = f"not measured: cpu: threads {usable_cores() + 1}: this machine lets a process use 1 to {usable_cores()}"
     assert report.warnings[-1] == wrong
+
+
+def test_a_rate_that_no_machine_has_is_a_warning(net, monkeypatch):
+    monkeypatch.setattr(plausible, "FASTEST_CLOCK", 1e-3)
+    report = benchmark(net, (2, 3, 8, 8), quick=True, layers=False)
+    assert report.warnings == tuple(plausible.too_fast(report, report.measurements))
+    assert report.warnings
 
 
 def test_what_runs_is_counted(net):

@@ -27,9 +27,11 @@ class LoweredSession:
 
     def run(self) -> object:
         with torch.inference_mode():
-            outputs = self.program(*self.inputs)
-        self.device.wait()
-        return outputs
+            return self.device.run(lambda: self.program(*self.inputs))
+
+    def device_times(self) -> tuple[float, ...]:
+        """Seconds of every run so far on a device beside the processor."""
+        return tuple(self.device.spent)
 
     def per_layer(self, options: Options) -> Iterable[Part]:
         """Each step timed inside whole runs, as it finds the caches; what lies between steps is overhead."""

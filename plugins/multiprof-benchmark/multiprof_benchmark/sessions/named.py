@@ -43,7 +43,8 @@ def by_scope(report: Report, runs: Sequence[Mapping[str, float]], separator: str
     members: dict[str, list[str]] = {scope: [] for scope in timed}
     for name, layer in join.layers.items():
         scope = layer.scope.partition("#")[0]
-        home = next((path for path in (scope, *_around(scope, separator)) if path in timed), None)
+        around = [path for path in _around(scope, separator) if path]  # what runs between layers is none of them
+        home = next((path for path in (scope, *around) if path in timed), None)
         if home is not None:
             members[home].append(name)
     return grouped(runs, {scope: tuple(found) for scope, found in members.items()}, join)

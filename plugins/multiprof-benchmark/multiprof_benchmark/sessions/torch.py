@@ -51,9 +51,11 @@ class TorchSession:
 
     def run(self) -> object:
         with torch.inference_mode():
-            outputs = self.model(*self.args, **self.kwargs)
-        self.device.wait()
-        return outputs
+            return self.device.run(lambda: self.model(*self.args, **self.kwargs))
+
+    def device_times(self) -> tuple[float, ...]:
+        """Seconds of every run so far on a device beside the processor."""
+        return tuple(self.device.spent)
 
     def per_layer(self, options: Options) -> Iterable[Part]:
         """Times of the calls of torch's functions, joined to layers by module, name and order."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 
 from multiprof import UsageError
+
+Result = TypeVar("Result")
+MILLI = 1e-3
 
 # What users call a precision, and torch's dtype for it.
 PRECISIONS = {
@@ -23,14 +27,35 @@ def precision(name: str) -> torch.dtype | None:
 
 
 class Device:
-    """A device and the threads that work for it; setting those is for this process alone."""
+    """A device and the threads that work for it; setting those is for this process alone.
 
-    def __init__(self, name: str, threads: int) -> None:
+    ``event`` makes marks that the device passes in its own time, such as CUDA's: with them its time for every run is
+    known beside that of the wall, which holds starting the work and waiting for it too.
+    """
+
+    def __init__(self, name: str, threads: int, event: Callable[[], Any] | None = None) -> None:
         self.name = name
         self.cuda = name.startswith("cuda")
+        self.event = event
+        self.spent: list[float] = []
         torch.set_num_threads(threads)
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
+            self.event = event or (lambda: torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` returns, once the device has done it all."""
+        if self.event is None:
+            result = work()
+            self.wait()
+            return result
+        start, end = self.event(), self.event()
+        start.record()
+        result = work()
+        end.record()
+        self.wait()
+        self.spent.append(start.elapsed_time(end) * MILLI)
+        return result
 
     def threads(self) -> int:
         """The threads torch really uses."""
