@@ -88,11 +88,7 @@ def benchmark(
     return replace(
         first,
         measurements=(*first.measurements, *found),
-        warnings=(
-            *_own(first.warnings),
-            *too_fast(first, found),
-            *(f"not measured: {failure}" for failure in failures),
-        ),
+        warnings=(*_own(first.warnings), *too_fast(first, found), *failures),
     )
 
 
