@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from multiprof import Device, predict
+from multiprof import Device, Energy, predict
 from multiprof.reporters.roofline import render
 
 # 1000 operations and 100 bytes a second
@@ -41,3 +42,11 @@ def test_top_shows_the_slowest_first(whole):
     text = render(report, top=2, width=0, ascii=False)
     assert [row[0].split(" ")[0] for row in rows(text + "\n")[:2]] == [kernel.subject[0] for kernel in slowest]
     assert f"… and {len(report.predictions[0].kernels) - 2} more kernels" in text
+
+
+def test_energy_is_an_estimate_with_a_source(whole):
+    table = Energy({"float32": 2.0, "int64": 2.0}, 10.0, "a paper, table 3")
+    text = render(predict(whole, replace(BOX, energy=table)), width=0, ascii=False)
+    said = r"Energy +[\d.]+ [mµn]?J, an estimate for arithmetic and main memory alone\n +by a paper, table 3\n"
+    assert re.search(said, text)
+    assert "Energy" not in render(predict(whole, BOX), width=0, ascii=False)
