@@ -324,6 +324,23 @@ def test_missing_arguments_of_a_program(odd: Path) -> None:
         multiprof.analyze(odd, Inputs((2, 6, 8), {"b": (8,)}, mask=(2, 6)))
 
 
+class Choice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.small, self.large = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda t: self.large(self.small(t)), lambda t: self.small(t), (x,))
+
+
+def test_a_choice_by_values_counts_the_dearer_branch(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(Choice().eval(), (torch.zeros(3, 4),)), tmp_path / "choice.pt2")
+    report = multiprof.analyze(tmp_path / "choice.pt2")
+    assert (report.macs, report.params) == (2 * 3 * 16, 2 * 20)
+    assert sorted(region.kind for region in report.graph.regions.values()) == ["branch", "branch"]
+    assert not report.unsupported()
+
+
 class Own(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.multiprof_forms.twice(x @ x)

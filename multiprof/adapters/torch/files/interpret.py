@@ -10,6 +10,7 @@ import torch
 
 from multiprof.adapters.torch.files.operators import CHECKS, number_function, overload, with_rule
 from multiprof.adapters.torch.files.values import argument, number, tensor_like
+from multiprof.adapters.torch.table import RULES
 from multiprof.adapters.torch.tracer import Frame, Tracer
 from multiprof.errors import ModelError
 
@@ -136,7 +137,16 @@ class Interpreter:
             return self._call(graphs[0], [value for value in rest if not isinstance(value, str)][:wanted])
         if name == "cond" and isinstance(rest[0], (bool, int)):
             return self._call(graphs[0] if rest[0] else graphs[1], rest[1] if isinstance(rest[1], list) else rest[1:])
+        operator = getattr(torch.ops.higher_order, name, None) if name.isidentifier() else None
+        if operator is not None and operator in RULES:  # loops and choices, whose graphs become functions again
+            return operator(*(self._operand(entry, values) for entry in given))
         return self._foreign(f"torch.ops.higher_order.{name}", node, graph, values)
+
+    def _operand(self, entry: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+        if not entry.get("as_graph"):
+            return argument(entry, values)
+        graph = entry["as_graph"]["graph"]
+        return lambda *operands: tuple(self._call(graph, operands))
 
     def _call(self, graph: Mapping[str, Any], operands: Sequence[Any]) -> Any:
         inside: dict[str, Any] = {}
