@@ -75,7 +75,7 @@ _TABLE: tuple[Op, ...] = (
         "q_len": "required: L_q", "kv_len": "required: L_k", "qk_dim": "required: D_k per head", "v_dim": "required: D_v per head",
         "causal": "bool", "causal_alignment": "top_left (PyTorch) or bottom_right", "scale": "float; scaled unless it is 1.0",
         "pairs": "full, or unmasked: whether causal attention is counted in full",
-        "softcap": "number: scores become softcap·tanh(score/softcap)", "left_window_size": "int: keys before a query that it sees, all unless said",
+        "softcap": "number: scores become softcap·tanh(score/softcap)", "dropout": "number: share of the probabilities that training sets to 0, none unless said", "left_window_size": "int: keys before a query that it sees, all unless said",
         "right_window_size": "int: keys behind a query that it sees"}),
     # recurrent: one layer per direction and layer of the stack, never the loop body
     Op("lstm", "recurrent", "LSTM over a sequence", ("x", "weight_ih", "weight_hh", "bias_ih?", "bias_hh?", "weight_hr?", "peephole?", "h0?", "c0?"), ("y", "hn?", "cn?"),

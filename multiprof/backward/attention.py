@@ -17,8 +17,8 @@ def _symbols(layer: Layer) -> Mapping[str, int]:
 
 
 def fused(layer: Layer) -> bool:
-    """Whether a fused kernel runs, which keeps no scores: not where the weights are a result too."""
-    return "weights" not in layer.outputs
+    """Whether a fused kernel runs, which keeps no scores: not where the weights are a result too, or are dropped."""
+    return "weights" not in layer.outputs and not layer.attrs.get("dropout")
 
 
 def _price(layer: Layer, needs: Needs) -> Cost:
@@ -28,7 +28,7 @@ def _price(layer: Layer, needs: Needs) -> Cost:
     dS = P·(dP − Σ dY·Y), dQ = dS·K and dK = dSᵀ·Q. Heads of keys and values that several query heads share sum their
     gradients.
     """
-    n, heads, pairs, rows, d_k, d_v, added, selected, capped = _symbols(layer).values()
+    n, heads, pairs, rows, d_k, d_v, added, selected, capped, dropped = _symbols(layer).values()
     n *= heads
     scores, rows = n * pairs, n * rows
     terms = {}
@@ -40,7 +40,8 @@ def _price(layer: Layer, needs: Needs) -> Cost:
     if needs & {"q", "k", "mask"}:
         # Σ dY·Y a row, then a difference and a product a score, and the scale; the cap's 1 − tanh²
         softmax = Counts(muls=2 * scores + rows * d_v + capped * 2 * scores, adds=scores + rows * max(d_v - 1, 0))
-        terms["scores_grad"] = Counts(scores * d_v, scores) + softmax + Counts(adds=capped * scores)
+        masked = Counts(adds=capped * scores, muls=dropped * scores)
+        terms["scores_grad"] = Counts(scores * d_v, scores) + softmax + masked
     if "q" in needs:
         terms["q_grad"] = Counts(scores * d_k, layer.inputs["q"].numel)
     if "k" in needs:
@@ -53,14 +54,25 @@ def _price(layer: Layer, needs: Needs) -> Cost:
 def _keeps(layer: Layer, needs: Needs) -> Iterable[str]:
     if fused(layer):
         return [role for role in ("q", "k", "v", "mask") if role in layer.inputs] + ["y"]
-    return ["weights", *(role for role in ("q", "k", "v") if role in layer.inputs)]
+    if layer.attrs.get("dropout"):
+        return ("v",)
+    return ("weights", "q", "k", "v")
 
 
 def _extra(layer: Layer, needs: Needs) -> Extra:
-    """The logarithm of each row's sum, in 32 bits or more."""
+    """The logarithm of each row's sum, in 32 bits or more; with dropout scaled copies of q and k, and the
+    probabilities, the mask and their product.
+    """
+    symbols = _symbols(layer)
+    if layer.attrs.get("dropout"):
+        q, k = layer.inputs["q"], layer.inputs["k"]
+        scores = symbols["N"] * symbols["h"] * layer.attrs["q_len"] * layer.attrs["kv_len"]
+        return (
+            ("scaled", q.nbytes + k.nbytes),
+            ("probabilities", 3 * scores * (q.nbytes // q.numel if q.numel else 0)),
+        )
     if not fused(layer):
         return ()
-    symbols = _symbols(layer)
     width = 8 if layer.y.dtype == "float64" else 4
     return (("logsumexp", symbols["N"] * symbols["h"] * layer.attrs["q_len"] * width),)
 

@@ -12,7 +12,7 @@ from multiprof.ir import Layer
 def _symbols(layer: Layer) -> Mapping[str, int]:
     """N: batch; h: query heads; P: pairs of query and key that a head scores; R: queries of a head that see a key;
     D_k: size of a query and of a key; D_v: size of a value; A: masks added to the scores; M: masks that select scores;
-    C: soft caps of the scores, 0 or 1
+    C: soft caps of the scores, 0 or 1; Z: 1 where training drops probabilities, else 0
     """
     attrs = layer.attrs
     q_len, kv_len = size(layer, "q_len"), size(layer, "kv_len")
@@ -35,6 +35,7 @@ def _symbols(layer: Layer) -> Mapping[str, int]:
         "A": added,
         "M": selected,
         "C": int(bool(attrs.get("softcap"))),
+        "Z": int(bool(attrs.get("dropout"))),
     }
 
 
@@ -57,16 +58,18 @@ def unmasked_pairs(q_len: int, kv_len: int, alignment: str) -> tuple[int, int]:
 
 @formula("attention", symbols=_symbols, source="A. Vaswani et al.: Attention is all you need, 2017")
 def attention(layer: Layer) -> Cost:
-    """dot: N·h·P·(D_k + D_v) macs, N·h·(P + R·D_v) dots; scale: N·h·P muls; cap: N·h·P·C divs, N·h·P·C exps, N·h·P·C muls; mask: N·h·P·A adds, N·h·P·M cmps; softmax: N·h·(P − R) cmps, N·h·(2·P − R) adds, N·h·P exps, N·h·P divs
+    """dot: N·h·P·(D_k + D_v) macs, N·h·(P + R·D_v) dots; scale: N·h·P muls; cap: N·h·P·C divs, N·h·P·C exps, N·h·P·C muls; mask: N·h·P·A adds, N·h·P·M cmps; softmax: N·h·(P − R) cmps, N·h·(2·P − R) adds, N·h·P exps, N·h·P divs; dropout: N·h·P·Z divs, N·h·P·Z muls
 
     softmax(scale·q·kᵀ + mask)·v for each of the h query heads. P and R are L_q·L_k and L_q, also under a causal mask
     (the masked scores are computed, then replaced, a selection each) unless ``pairs`` is ``unmasked``, where only the
     pairs that the mask lets through are computed and nothing is selected. The macs depend on h·D, not on the number of
     heads; sharing key and value heads among query heads (grouped queries) moves fewer bytes and multiplies as much.
     The scale is a multiplication of each score, none if it is 1. Float masks are added; boolean, integer and causal
-    ones select. A soft cap c makes c·tanh(score/c) of each score. Traffic is that of a fused kernel: q, k, v, mask and y, never the scores.
+    ones select. A soft cap c makes c·tanh(score/c) of each score. Dropout divides a random mask by the share that is
+    kept, and multiplies the probabilities by it. Traffic is that of a fused kernel: q, k, v, mask and y, never the
+    scores.
     """  # noqa: E501  (the mathematics is one line)
-    n, heads, pairs, rows, d_k, d_v, added, selected, capped = _symbols(layer).values()
+    n, heads, pairs, rows, d_k, d_v, added, selected, capped, dropped = _symbols(layer).values()
     n *= heads
     scores = n * pairs
     rows *= n
@@ -78,6 +81,8 @@ def attention(layer: Layer) -> Cost:
     if added or selected:
         terms["mask"] = Counts(adds=scores * added, cmps=scores * selected)
     terms["softmax"] = Counts(cmps=scores - rows, adds=2 * scores - rows, exps=scores, divs=scores)
+    if dropped:
+        terms["dropout"] = Counts(divs=scores, muls=scores)
     return Cost(terms)
 
 

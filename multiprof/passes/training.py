@@ -15,7 +15,8 @@ def training_form(graph: Graph) -> Graph:
     takes its statistics from the batch, and moves the running ones; dropout becomes the product with a mask.
     """
     trained = {name for name, p in graph.parameters.items() if p.kind == PARAMETER and p.trainable is not False}
-    if not graph.metadata.get("train"):
+    # a Keras model on PyTorch is called for inference, whatever PyTorch's reader was asked for
+    if not graph.metadata.get("train") or graph.framework != "torch":
         layers = [new for layer in graph.layers for new in _trained(layer, graph, trained)]
         note = (
             f"training: {graph.framework} was read as for inference; batch norms and dropout were turned to training, "

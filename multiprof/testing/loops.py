@@ -160,13 +160,15 @@ def attention(
     causal: str = "",
     unmasked: bool = False,
     softcap: float = 0.0,
+    dropout: float = 0.0,
 ) -> Array:
     """softmax(scale·q·kᵀ + mask)·v of (N, heads, L, D) arrays; k and v may have fewer heads (grouped queries).
 
     ``added`` is a mask (L_q, L_k) to add, ``selected`` one that keeps a score where it is not 0, ``causal`` the
     alignment (``top_left`` or ``bottom_right``) of a causal mask. With ``unmasked`` the loops visit only the pairs the
     causal mask lets through; without, they score every pair and select after. A scale of 1.0 is left out; a
-    ``softcap`` c makes c·tanh(score/c) of each score.
+    ``softcap`` c makes c·tanh(score/c) of each score. ``dropout`` multiplies the probabilities by a mask, which here
+    keeps all, over the share that is kept.
     """
     batch, heads, q_len, qk_dim = q.shape
     kv_heads, kv_len, v_dim = v.shape[1:]
@@ -197,6 +199,9 @@ def attention(
                 scores = [select(j <= i + offset, score, hidden) for score, j in zip(scores, keys, strict=True)]
         with tally.term("softmax"):
             weights = softmax(scores)
+        if dropout:
+            with tally.term("dropout"):
+                weights = [weight * (tally.scalar(1.0) / (1 - dropout)) for weight in weights]
         with tally.term("dot"):
             for d in range(v_dim):
                 y[(n, h, i, d)] = tally.dot((w, v.at(n, g, j, d)) for w, j in zip(weights, keys, strict=True))

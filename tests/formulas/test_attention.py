@@ -63,6 +63,7 @@ def attention_layer(
     st.sampled_from(["", "top_left", "bottom_right"]),
     st.booleans(),
     st.sampled_from([0.0, 30.0]),
+    st.sampled_from([0.0, 0.1]),
 )
 def test_attention_equals_loops(
     batch: int,
@@ -76,6 +77,7 @@ def test_attention_equals_loops(
     causal: str,
     unmasked: bool,
     softcap: float,
+    dropout: float,
 ) -> None:
     query_heads, kv_heads = heads
     tally = Tally()
@@ -85,7 +87,7 @@ def test_attention_equals_loops(
     added = tally.array((q_len, kv_len)) if mask == "float32" else None
     selected = tally.array((q_len, kv_len), integer=True) if mask == "bool" else None
     masks = {"added": added, "selected": selected, "causal": causal, "unmasked": unmasked}
-    loops.attention(tally, q, k, v, scale=scale, softcap=softcap, **masks)
+    loops.attention(tally, q, k, v, scale=scale, softcap=softcap, dropout=dropout, **masks)
     layer = attention_layer(
         batch,
         query_heads,
@@ -97,6 +99,7 @@ def test_attention_equals_loops(
         mask=mask,
         scale=scale,
         softcap=softcap,
+        dropout=dropout,
         causal=bool(causal),
         causal_alignment=causal or "top_left",
         pairs="unmasked" if unmasked else "full",

@@ -89,6 +89,7 @@ SAMPLES: dict[str, list[Layer]] = {
         layer("attention", QKV, (2, 4, 3, 7), **HEADS, scale=1.0),
         layer("attention", QKV | {"mask": (3, 5)}, (2, 4, 3, 7), **HEADS, scale=0.5, causal=True),
         layer("attention", QKV, (2, 4, 3, 7), **HEADS, softcap=50.0),
+        layer("attention", QKV, (2, 4, 3, 7), **HEADS, dropout=0.1),
         boolean_mask(layer("attention", QKV, (2, 4, 3, 7), **HEADS, causal=True, pairs="unmasked")),
     ],
     "batch_norm": [

@@ -130,8 +130,8 @@ def test_resnet50():
 
 def test_gpt2(training_nets):
     """GPT-2 of 124 M parameters on 1024 tokens: twelve blocks of 12·768² weights and the head, on every token;
-    attention 2·1024²·768 a block forward. Backward twice the products with weights, and of attention five products for the two of
-    the forward pass, the scores made again among them.
+    attention 2·1024²·768 a block forward. Backward twice the products with weights, and of attention five products
+    for the two of the forward pass, the scores made again among them.
     """
     tokens, width, words = 1024, 768, 50257
     with torch.device("meta"):

@@ -21,6 +21,7 @@ import multiprof
 
 NAMES = (
     *("mlp", "alexnet", "resnet", "mobilenet", "dense", "unet", "gpt", "vit", "plain", "lstm", "gru", "rnn", "encoder"),
+    *("dropped encoder", "dropped lstm"),
 )
 
 
@@ -101,7 +102,7 @@ def test_saved_activations(training_nets, name):
 
 
 def test_most_saved_activations_are_exact(training_nets):
-    exact = ("mlp", "alexnet", "resnet", "mobilenet", "dense", "gpt", "vit", "gru", "rnn", "encoder")
+    exact = ("mlp", "alexnet", "resnet", "mobilenet", "dense", "gpt", "vit", "gru", "rnn", "encoder", "dropped encoder")
     for name in exact:
         make, inputs = training_nets.NETS[name]
         model, x = make().train(), inputs()

@@ -182,6 +182,17 @@ class Sequence(nn.Module):
         return self.head(self.rnn(self.words(ids))[0])
 
 
+class Dropped(nn.Module):
+    """An LSTM of two layers in both directions, with dropout between the layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(16, 32, 2, dropout=0.2, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rnn(x)[0]
+
+
 def image(batch: int = 4, side: int = 32) -> Tensor:
     return torch.randn(batch, 3, side, side)
 
@@ -206,4 +217,8 @@ NETS: dict[str, tuple[Callable[[], Any], Callable[[], Tensor]]] = {
     "encoder": (
         lambda: nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True), lambda: torch.randn(4, 16, 32)
     ),
+    "dropped encoder": (
+        lambda: nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True), lambda: torch.randn(4, 16, 32)
+    ),
+    "dropped lstm": (lambda: Dropped(), lambda: torch.randn(32, 8, 16)),
 }  # fmt: skip

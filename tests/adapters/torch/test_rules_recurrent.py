@@ -197,13 +197,15 @@ def test_two_dtypes_are_refused_as_on_a_processor(name: str, trace_shapes: Any) 
         trace_shapes(getattr(torch, name), *args)
 
 
-def test_dropout_between_layers_in_training_is_not_answered_by_rule(trace_shapes: Any) -> None:
+def test_dropout_between_layers_in_training_is_between_them_alone(trace_shapes: Any) -> None:
     x, h = empty(2, 1, 3), empty(2, 1, 3)
     weights = [weight(3, 3) for _ in range(4)]
-    for layers, dropout, by_rule in ((2, 0.5, False), (2, 0.0, True), (1, 0.5, True)):
+    between = ["random", "div", "mul"]
+    for layers, dropout, ops in ((2, 0.5, ["rnn", *between, "rnn"]), (2, 0.0, ["rnn", "rnn"]), (1, 0.5, ["rnn"])):
         options = (False, layers, dropout, True, False, False)
         tracer, _ = trace_shapes(torch.rnn_tanh, x, h[:layers], weights[: 2 * layers], *options)
-        assert (tracer.kernel_calls == 0) == by_rule
+        assert tracer.kernel_calls == 0
+        assert [layer.op for layer in tracer.layers if layer.op not in ("split", "stack")] == ops
 
 
 def test_keywords(compare: Any) -> None:
