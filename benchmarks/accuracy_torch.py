@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE))
+sys.path.append(str(HERE.parent))  # multiprof's source, where it is not installed
 
 from accuracy.peers import PEERS, Peer  # noqa: E402  # the path above is what finds it
 from accuracy.report import page  # noqa: E402

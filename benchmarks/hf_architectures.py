@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE))
+sys.path.append(str(HERE.parent))  # multiprof's source, where it is not installed
 
 import torch  # noqa: E402  # the paths above are for what follows
 from dispatch_count import dispatched_macs  # noqa: E402

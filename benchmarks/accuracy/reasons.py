@@ -2,71 +2,146 @@
 
 from __future__ import annotations
 
+Lines = tuple[tuple[tuple[str, ...], str], ...]
 
-REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("thop", "torchinfo", "flopth"),
-     "a rule for each class of module: what a forward computes itself (`@`, einsum, `F.linear`, `F.conv2d`, attention, a "
-     "parameter used directly) is 0; so is a module whose class is not exactly the one that has the rule (a subclass, a "
-     "parametrized or lazy one, in thop and flopth)."),
-    (("ptflops pytorch", "ultralytics-thop", "calflops", "DeepSpeed"),
-     "rules for classes or functions, replaced while the forward runs: those on no list (`F.conv2d` with a parameter, "
-     "tensordot, einsum of three, `mv`, `vmap`; in ptflops, calflops and DeepSpeed the fused attention too) are 0 or an error."),
-    (("ptflops pytorch", "DeepSpeed"),
-     "on meta `F.linear` reaches Python once more as a matrix product of meta's own kernels, which they count too: linear "
-     "layers, recurrent ones and all that hold them come out twice."),
-    (("thop", "torchinfo", "flopth", "torchprofile"),
-     "a transposed convolution is counted on its output, as if every output met the whole kernel: too high by the "
-     "product of the strides; torchprofile multiplies by the groups besides. calflops divides by the groups twice."),
-    (("fvcore", "calflops", "ptflops aten", "FlopCounterMode", "torchlens"),
-     "recurrent layers are one kernel on the CPU, with no rule: 0; on meta torch takes them apart, and those that see "
-     "the parts (FlopCounterMode, ptflops aten) are right. DeepSpeed's rules hold multiplications of their own, and find 0."),
-    (("thop", "ultralytics-thop", "torchinfo"),
-     "gates and biases are in the figure of recurrent layers: 1 to 2 %. Projections (`proj_size`) and packed lengths are "
-     "ignored by thop: the first is taken at full width, the second as if padded."),
-    (("FlopCounterMode", "ptflops aten"),
-     "scaled dot product attention is another kernel on the CPU than on CUDA and meta, and has no rule there: 0."),
-    (("fvcore", "calflops", "DeepSpeed", "FlopCounterMode", "ptflops aten", "torchinfo"),
-     "without gradients `nn.MultiheadAttention` and the encoder layer run as one fused kernel that no rule or hook "
-     "sees: their attention, or the whole layer, is missing; the same model with gradients has another figure."),
-    (("torchinfo", "flopth"),
-     "multiplies the weights by the batch alone: leading dimensions of a linear layer are lost (flopth takes the product "
-     "of the first and last), and a single vector counts as a batch."),
-    (("torchinfo",),
-     "takes the mult-adds of cells as parameters times the batch's first dimension, a convolution without a batch as one with."),
-    (("flopth",),
-     "keeps the last figure of a module: one called twice counts once. It calls `.size()` on results: a tuple (every "
-     "recurrent layer) is an error, and so is a model without parameters."),
-    (("calflops",), "asks the parameters for the device, so that a model without any is an error; keywords must be tensors."),
-    (("fvcore", "torchprofile"),
-     "read a graph of `torch.jit.trace`: convolutions on meta cannot be traced with torch 2.13, `padding='same'` is an "
-     "operator that neither knows (0), integers and mappings are no inputs."),
-    (("fvcore",), "counts einsum with opt_einsum's figure, one less than its terms; `addmm` and `baddbmm` partly."),
-    (("torchinfo",), "does not see weights that a forward computes (a norm of weights, masks: 0, or half where pruned on the CPU)."),
-    (("thop", "ultralytics-thop", "ptflops pytorch", "fvcore", "flopth", "torchprofile", "torch.profiler"),
-     "where they stand above the products by less than their extras: batch norm at 1 to 4 an element, layer norm at up to "
-     "5, softmax, activations, pooling, residual sums, each in its own way; nothing is folded."),
-    (("calflops", "DeepSpeed"), "`padding='same'` is taken as no padding: the output is too small."),
-    (("torch.profiler",),
-     "knows `mm`, `addmm`, `bmm`, `baddbmm` and 2-d convolutions (from stride, padding and dilation), and elementwise "
-     "sums and products; the rest is 0. On meta an operator and the one that it is made of may both be counted."),
-    (("torchlens",), "refuses models and inputs on meta."),
-    (("multiprof",),
-     "every net is exact. Choices that others make otherwise, all stated in README: causal attention in full, a bilinear "
-     "layer as two products, pruned weights at their dense size, complex multiply-adds as one each."),
-)  # fmt: skip
+REASONS: Lines = (
+    (
+        ("thop", "torchinfo", "flopth"),
+        "a rule for each class of module, so whatever a forward computes itself (`@`, einsum, `F.linear`, "
+        "`F.conv2d`, attention, a parameter used directly) is 0. A parametrized module has parts, so it is no "
+        "leaf and 0 too; in thop also a subclass and a lazy module, whose class is not exactly the one with the "
+        "rule.",
+    ),
+    (
+        ("ultralytics-thop", "ptflops pytorch", "calflops", "DeepSpeed"),
+        "functions are replaced while the forward runs: those on no list are 0 (in each others, among them "
+        "`F.conv2d`, `mv`, tensordot, an einsum of three, `vmap`; in ptflops and calflops fused attention).",
+    ),
+    (
+        ("ptflops pytorch", "DeepSpeed"),
+        "on meta a linear layer comes to Python once more, as `torch.mm` in torch's own decomposition, which is "
+        "replaced as well: twice the figure, in recurrent layers and transformers too.",
+    ),
+    (
+        ("thop", "torchinfo", "flopth", "torchprofile"),
+        "a transposed convolution is counted on its output, as if every output met the whole kernel: too high by "
+        "the product of the strides. torchprofile is too high by the groups besides; calflops divides by them "
+        "once too often.",
+    ),
+    (
+        ("fvcore", "calflops", "DeepSpeed", "FlopCounterMode", "ptflops aten", "torchprofile"),
+        "recurrent layers of which they see no parts have no rule: 0 in fvcore, calflops and DeepSpeed; the LSTM "
+        "on the CPU, one kernel there, in FlopCounterMode and ptflops aten; GRU and RNN in torchprofile, whose "
+        "LSTM knows neither projections nor packed lengths.",
+    ),
+    (
+        ("thop",),
+        "an LSTM's projection is taken at full width, packed sequences as if padded.",
+    ),
+    (
+        ("FlopCounterMode", "ptflops aten"),
+        "scaled dot product attention is another kernel on the CPU than elsewhere, and has no rule: 0 there.",
+    ),
+    (
+        ("fvcore", "calflops", "DeepSpeed", "FlopCounterMode", "ptflops aten"),
+        "under `no_grad` `nn.MultiheadAttention` and the encoder layer run as one fused kernel that no rule sees: "
+        "half of a layer or all of it is missing, and one model has two figures. With gradients fused attention "
+        "alone is.",
+    ),
+    (
+        ("torchinfo", "flopth"),
+        "a linear layer is its weights times the batch: other leading dimensions are lost (flopth takes the "
+        "second one for the width), and torchinfo takes a single vector's length for a batch.",
+    ),
+    (
+        ("torchinfo",),
+        "mult-adds are parameters times what looks like positions in the output: cells and embeddings come out a "
+        "hundred times too high, a convolution without a batch twice. Weights that a forward computes are not "
+        "seen.",
+    ),
+    (
+        ("flopth",),
+        "a module keeps its last figure: one called twice counts once. Recurrent layers return tuples, which is "
+        "an error, as is a model without parameters.",
+    ),
+    (
+        ("calflops",),
+        "a model without parameters is an error, and so is an argument that is no tensor.",
+    ),
+    (
+        ("fvcore", "torchprofile"),
+        "they read what `torch.jit.trace` makes: torch 2.13 cannot trace a convolution on meta, `padding='same'` "
+        "is an operator of its own (0), and not every module or argument can be traced.",
+    ),
+    (
+        ("fvcore", "ptflops aten"),
+        "`baddbmm` has no rule; fvcore's einsum is numpy's figure, which is one less.",
+    ),
+    (
+        ("calflops", "DeepSpeed"),
+        "`padding='same'` is taken for none: the output is too small.",
+    ),
+    (
+        ("torchinfo",),
+        "where weights are pruned it counts those that are left.",
+    ),
+    (
+        ("torch.profiler",),
+        "it knows matrix products (`mm`, `addmm`, `bmm`, `baddbmm`), 2-d convolutions, and elementwise sums and "
+        "products: the rest is 0. On meta both an operator and what it is made of are counted.",
+    ),
+    (
+        ("torchlens",),
+        "models and inputs on meta are refused.",
+    ),
+    (
+        ("thop", "ultralytics-thop", "ptflops pytorch", "fvcore", "flopth", "torchprofile", "torch.profiler"),
+        "where the figure is ≈, it holds batch norm at 1 to 4 an element, layer norm at up to 5, gates, softmax, "
+        "activations, pooling or sums, each in its own way; none folds a norm.",
+    ),
+    (
+        ("multiprof",),
+        "what others may choose otherwise: causal attention in full, a bilinear layer as two products, pruned "
+        "weights at their dense size, a multiply-add of complex numbers as one.",
+    ),
+)
 
-CHANGES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("thop",), "leaves `total_ops` and `total_params` as buffers in modules, so in the state_dict; puts back one training "
-     "mode for the whole model."),
-    (("ptflops aten",), "leaves an empty table of hooks, or its own, in the module; both backends leave the model in evaluation."),
-    (("flopth",), "leaves a buffer in every leaf and a replaced `__call__` in every *class*, for the rest of the process, "
-     "and the model in evaluation."),
-    (("calflops", "DeepSpeed"),
-        "put the model into evaluation and leave it there; after an error calflops leaves its hooks, "
-     "its attributes and torch's functions replaced."),
-    (("fvcore",), "leaves its hooks after an error; in training mode the running statistics and the generator of random "
-     "numbers advance (as in torchprofile, torchinfo, torchlens, FlopCounterMode and torch.profiler, which run the model "
-     "as it stands)."),
-    (("torchlens",), "replaces torch's functions and `forward` in classes by wrappers of its own, for the rest of the process."),
-    (("ultralytics-thop", "multiprof"), "change nothing."),
-)  # fmt: skip
+CHANGES: Lines = (
+    (
+        ("thop",),
+        "leaves its figures as buffers in modules, so in the state_dict; one training mode for all of them.",
+    ),
+    (
+        ("ptflops aten",),
+        "never removes its hooks; both backends leave the model in evaluation.",
+    ),
+    (
+        ("flopth",),
+        "leaves a buffer in every leaf, a replaced `__call__` in its *class* for the rest of the process, and the "
+        "model in evaluation.",
+    ),
+    (
+        ("calflops", "DeepSpeed"),
+        "leave the model in evaluation; after an error hooks, attributes and torch's functions stay replaced.",
+    ),
+    (
+        ("fvcore",),
+        "leaves its hooks after an error.",
+    ),
+    (
+        ("torchinfo",),
+        "leaves the model in the mode that it counts in, evaluation unless told.",
+    ),
+    (
+        ("fvcore", "torchinfo", "torchprofile", "torchlens", "FlopCounterMode", "torch.profiler"),
+        "run a model in training mode as it stands, so its running statistics and torch's random numbers go on.",
+    ),
+    (
+        ("torchlens",),
+        "leaves torch's functions, and `forward` of classes, wrapped for the rest of the process.",
+    ),
+    (
+        ("ultralytics-thop", "multiprof"),
+        "nothing.",
+    ),
+)

@@ -152,9 +152,8 @@ lazy module is initialised by every counter that runs it (all but multiprof) is 
 
 ## Every net
 
-`=` exact, `≈` within 1 % or its unit's extras, `×1.5` that many times the figure, `0` zero,
-    `error` raised or never ended; two entries where the CPU
-and meta differ.
+`=` exact, `≈` within 1 % or its unit's extras, `×1.5` that many times the figure, `0` zero, `error` raised or never
+ended; two entries where the CPU and meta differ.
 
 {everything(results, battery)}
 """
