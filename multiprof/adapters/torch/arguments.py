@@ -70,15 +70,16 @@ class Arguments:
             return self._tensor(torch.from_numpy(_writable(value)), name)
         if isinstance(value, dict):  # BatchEncoding and other mappings that a forward takes as one argument
             return kind({k: self._convert(v, f"{name}.{k}") for k, v in value.items()})
-        self._held(value, name, DEPTH)
+        self._held(value, name, DEPTH, set())
         return value
 
-    def _held(self, value: Any, name: str, depth: int) -> None:
+    def _held(self, value: Any, name: str, depth: int, seen: set[int]) -> None:
         """Tensors that an object holds (a cache of keys and values) are inputs too, where they lie."""
         if isinstance(value, torch.Tensor):
             if value.layout is torch.strided and value.dtype in NAMES and id(value) not in self.tracer.specs:
                 self.specs.append(self.tracer.give_input(value, name))
-        elif depth:
+        elif depth and id(value) not in seen:
+            seen.add(id(value))
             if isinstance(value, dict):
                 items: Any = value.items()
             elif isinstance(value, (list, tuple)):
@@ -86,7 +87,7 @@ class Arguments:
             else:
                 items = () if isinstance(value, (torch.nn.Module, type)) else getattr(value, "__dict__", {}).items()
             for key, item in list(items):
-                self._held(item, f"{name}.{key}", depth - 1)
+                self._held(item, f"{name}.{key}", depth - 1, seen)
 
     def _tensor(self, given: torch.Tensor, name: str) -> torch.Tensor:
         known = self._given.get(id(given))
