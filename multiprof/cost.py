@@ -80,6 +80,9 @@ class Cost:
 
 Traffic = tuple[int, int]
 
+# How `Formula.bound` begins where the figure is no upper bound, but what a textbook says of an iteration.
+ESTIMATE = "the textbook's count"
+
 
 def moved_bytes(layer: Layer) -> Traffic:
     """Bytes read and written when a layer reads every input once and writes every output once.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from multiprof.cost import Cost, Counts, Formula
+from multiprof.cost import ESTIMATE, Cost, Counts, Formula
 from multiprof.errors import (
     FormulaClashError,
     FormulaError,
@@ -59,8 +59,11 @@ def price(
         if op not in chosen:
             chosen[op] = _choose(op, formulas, layer)
         rows.append(_price(layer, chosen[op], marks.get(layer.name), hosts))
-    if bounded := dict.fromkeys(row.op for row in rows if row.state == PRICED and row.reason):
+    reasons = {row.op: row.reason for row in rows if row.state == PRICED and row.reason}
+    if bounded := [op for op, reason in reasons.items() if not reason.startswith(ESTIMATE)]:
         notes.append(f"upper bounds, since the work depends on values: {', '.join(bounded)}")
+    if estimated := [op for op, reason in reasons.items() if reason.startswith(ESTIMATE)]:
+        notes.append(f"textbook figures, since the work depends on values: {', '.join(estimated)}")
     if graph.regions:
         known = multiplicities(graph)
         for row in rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from multiprof.cost import Cost, Counts, formula
+from multiprof.cost import ESTIMATE, Cost, Counts, formula
 from multiprof.errors import UnsupportedOpError
 from multiprof.formulas.linalg import SOURCE, elimination, order, qr, rectangle, reflected
 from multiprof.ir import Layer
@@ -17,7 +17,7 @@ _BOOK = "Golub and Van Loan, Matrix Computations"
 
 
 def _textbook(layer: Layer) -> str:
-    return "the textbook's count: how often the iteration turns depends on the values"
+    return f"{ESTIMATE}: how often the iteration turns depends on the values"
 
 
 def _svd_symbols(layer: Layer) -> Mapping[str, int]:
@@ -139,7 +139,9 @@ def lstsq(layer: Layer) -> Cost:
 
 
 def _unscaled(layer: Layer) -> str:
-    return "without the squarings of a matrix of 1-norm above 1.09: how many there are depends on the values"
+    return (
+        f"{ESTIMATE}, without the squarings of a matrix of 1-norm above 1.09, which the values choose"
+    )
 
 
 @formula(

@@ -307,7 +307,26 @@ def test_qr_forms_what_is_read_of_q(analyze: Any, mode: str, columns: int) -> No
     assert report.flops == vectors + met + formed
 
 
-@pytest.mark.parametrize("name", ["svd", "eig"])
-def test_decompositions_whose_steps_depend_on_the_values_have_no_count(analyze: Any, name: str) -> None:
-    assert list(analyze(getattr(jnp.linalg, name), (4, 4)).unsupported()) == [f"jax.{name}"]
-    assert list(analyze(jnp.linalg.eigh, (4, 4)).unsupported()) == ["jax.eigh"]
+@pytest.mark.parametrize(
+    ("call", "op", "flops"),
+    [
+        # the textbook's counts for 4×4, with all vectors of the square and without any
+        (jnp.linalg.svd, "svd", 14 * 4 * 16 + 8 * 64),
+        (lambda x: jnp.linalg.svd(x, compute_uv=False), "svd", 172),  # 4·4·16 − 4·64/3 = 170⅔, and even
+        (jnp.linalg.eigh, "eigh", 9 * 64),
+        (jnp.linalg.eig, "eig", 25 * 64),
+        (jnp.linalg.eigvals, "eig", 10 * 64),
+    ],
+)
+def test_decompositions_whose_steps_depend_on_the_values(analyze: Any, call: Any, op: str, flops: int) -> None:
+    report = analyze(call, (4, 4))
+    assert not report.unsupported()
+    assert [layer.flops for layer in report.layers if layer.op == op] == [flops]
+
+
+@pytest.mark.parametrize("name", ["lgamma", "digamma", "bessel_i0e", "igamma", "zeta"])
+def test_functions_evaluated_as_a_whole(analyze: Any, name: str) -> None:
+    function = getattr(lax, name)
+    report = analyze((lambda x: function(x, x)) if name in ("igamma", "zeta") else function, (3, 4))
+    assert [layer.op for layer in report.graph.layers] == ["special"]
+    assert report.counts.exps == report.flops == 12

@@ -56,6 +56,10 @@ N = prod(SIZES)
         (lambda x: 1.0 / x, N),
         (lambda x: x**3, 2 * N),  # x·x·x
         (tf.math.rsqrt, N),
+        (tf.math.lgamma, N),
+        (tf.math.bessel_i0, N),
+        (lambda x: tf.math.zeta(x, x), N),
+        (lambda x: tf.math.xlogy(x, x), 3 * N),  # the logarithm, the product, 0 where x is
         (lambda x: tf.math.squared_difference(x, 2.0), 2 * N),
         (lambda x: tf.add_n([x, x, x]), 2 * N),
         (lambda x: tf.where(x > 0, x, 2 * x), 3 * N),

@@ -20,7 +20,7 @@ _UNARY = {
     **{name: name for name in ("erf", "erfc", "floor", "ceil", "round", "is_finite", "tanh")},
     "erf_inv": "erfinv",
     "logistic": "sigmoid",
-    "conj": "neg",  # of the imaginary part
+    "conj": "conj",
 }
 _BINARY = {
     "add": "add",
@@ -96,6 +96,21 @@ def fold(eqn: Any, values: list[Value]) -> list[Value] | None:
 @rule(*_UNARY)
 def unary(w: Walker, eqn: Any, values: list[Value]) -> Any:
     return fold(eqn, values) or w.unary(_UNARY[eqn.primitive.name], eqn, values[0])
+
+
+# Functions that XLA evaluates as a whole, of one number or of several.
+_SPECIAL = (
+    *("lgamma", "digamma", "polygamma", "igamma", "igammac", "zeta", "random_gamma_grad", "igamma_grad_a"),
+    *("bessel_i0e", "bessel_i1e", "regularized_incomplete_beta"),
+)
+
+
+@rule(*_SPECIAL)
+def special(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    y = w.like(eqn.outvars[0])
+    inputs = {f"x{i}": w.tensor(value) for i, value in enumerate(values)}
+    w.emit("special", inputs, {"y": y}, {"function": eqn.primitive.name})
+    return [y]
 
 
 @rule("not")

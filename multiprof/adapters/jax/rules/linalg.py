@@ -1,4 +1,4 @@
-"""Fourier transforms and linear algebra; decompositions whose steps depend on the values (svd, eigh) stay foreign."""
+"""Fourier transforms and linear algebra."""
 
 from __future__ import annotations
 
@@ -63,6 +63,38 @@ def qr(w: Walker, eqn: Any, values: list[Value]) -> Any:
     outputs = {"y": r, "q": q} if w.is_read(eqn.outvars[0]) else {"y": r}
     w.emit("qr", {"x": values[0]}, outputs)
     return [q, r]
+
+
+@rule("svd")
+def svd(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """The values, then the vectors where they are asked for."""
+    results = w.results(eqn)
+    w.emit("svd", {"x": values[0]}, dict(zip(("y", "u", "v"), results, strict=False)))
+    return results
+
+
+@rule("eigh")
+def eigh(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    """The vectors come first, and are made whether or not they are read."""
+    vectors, y = w.results(eqn)
+    w.emit("eigh", {"x": values[0]}, {"y": y, "vectors": vectors})
+    return [vectors, y]
+
+
+@rule("eig")
+def eig(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    if eqn.params.get("compute_left_eigenvectors"):
+        return NotImplemented
+    results = w.results(eqn)
+    w.emit("eig", {"x": values[0]}, dict(zip(("y", "vectors"), results, strict=False)))
+    return results
+
+
+@rule("householder_product")
+def householder(w: Walker, eqn: Any, values: list[Value]) -> Any:
+    y = w.like(eqn.outvars[0])
+    w.emit("householder", {"x": values[0], "tau": values[1]}, {"y": y})
+    return [y]
 
 
 @rule("triangular_solve")

@@ -96,13 +96,20 @@ def xdivy(node: Node) -> None:
     node.layer("div", inputs, None, attrs)
 
 
+@rule(
+    *("Lgamma", "Digamma", "Ndtri", "Igamma", "Igammac", "Zeta", "Polygamma", "Betainc"),
+    *(f"Bessel{kind}" for kind in ("I0", "I0e", "I1", "I1e", "J0", "J1", "K0", "K0e", "K1", "K1e", "Y0", "Y1")),
+)
+def special(node: Node) -> None:
+    """Evaluated as a whole, of one tensor or of several."""
+    inputs = {f"x{i}": node.x(i) for i in range(len(node.inputs))}
+    node.layer("special", inputs, None, {"function": node.op.lower()})
+
+
 @rule("Xlogy", "Xlog1py")
 def xlogy(node: Node) -> None:
-    """x·log y"""
-    y = node.x(1)
-    made = node.between(y.shape)
-    node.layer("log" if node.op == "Xlogy" else "log1p", {"x": y}, made, piece="log")
-    node.layer("mul", {"x0": node.x(0), "x1": made}, piece="mul")
+    """x·log y, 0 where x is"""
+    node.layer(node.op.lower(), {"x0": node.x(0), "x1": node.x(1)})
 
 
 @rule("AddN", "AccumulateNV2")
@@ -189,4 +196,4 @@ def complex_abs(node: Node) -> None:
 
 @rule("Conj")
 def conj(node: Node) -> None:
-    node.unary("neg")
+    node.unary("conj")
