@@ -56,12 +56,14 @@ def apart(function: Callable[[], Any], limit: float) -> Any:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            answer = json.dumps(function()).encode()
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(answer)
-        os._exit(0)
+        try:
+            os.close(reading)
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                answer = json.dumps(function()).encode()
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(answer)
+        finally:  # whatever happens, the child must not go on as its parent
+            os._exit(0)
     os.close(writing)
     chunks = []
     end = time.monotonic() + limit
