@@ -16,7 +16,7 @@ from multiprof_benchmark.process import command
 from multiprof_benchmark.settings import Settings
 from torch import nn
 
-from multiprof import Inputs, InputsError, ModelError, TensorSpec, UsageError
+from multiprof import Inputs, InputsError, TensorSpec, UsageError
 
 NETS = """
 import os
@@ -140,11 +140,23 @@ def test_why_a_graph_runs_instead_of_the_model():
     class Local(nn.Linear):
         pass
 
-    (whole,) = benchmark(Local(4, 4), (2, 4), quick=True, layers=False).measurements
-    assert whole.route == "synthesised"
+    (whole,) = benchmark(Local(4, 4), (2, 4), quick=True, layers=False, route="synthesised").measurements
+    assert (whole.route, whole.isolated) == ("synthesised", True)
     assert whole.environment["notes"][0].startswith("the model itself stays here, and its graph is what runs: the mod")
-    with pytest.raises(ModelError, match="cpu: no native route from torch; the model itself stays here"):
-        benchmark(Local(4, 4), (2, 4), quick=True, route="native")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_files_of_pytorch(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), nn.ReLU()).eval()
+    x = torch.rand(2, 4)
+    torch.export.save(torch.export.export(model, (x,)), tmp_path / "exported.pt2")
+    report = benchmark(tmp_path / "exported.pt2", quick=True)
+    groups = [m.subject for m in report.measurements if m.kind == "group"]
+    assert groups == [("0",), ("1.0",), ("1.1",), ("2",)]
+    torch.jit.save(torch.jit.trace(model, x), str(tmp_path / "traced.pt"))
+    (whole, *rows) = benchmark(tmp_path / "traced.pt", (2, 4), quick=True).measurements
+    assert whole.route == "native"
+    assert [len(m.subject) for m in rows] == [4]  # no Python inside: one row of all layers
 
 
 def test_nothing_of_this_process_changes():

@@ -11,7 +11,7 @@ from multiprof_benchmark.subject import NATIVE, SYNTHESISED, Options, Subject
 
 # Framework → the module that must be there, the forms of a model it takes, and who runs it.
 NATIVES = {
-    "torch": ("torch", ("torch", "python", "live"), "torch:TorchSession"),
+    "torch": ("torch", ("torch", "python", "file", "live"), "torch:TorchSession"),
     "onnx": ("onnxruntime", ("file",), "onnxruntime:OrtSession"),
     "tflite": ("ai_edge_litert", ("file",), "litert:LiteRTSession"),
     "keras": ("keras", ("file", "keras", "python", "live"), "keras:KerasSession"),

@@ -32,7 +32,7 @@ class Gpu(SubjectRunner):
     def routes(self, subject: Subject) -> tuple[str, ...]:
         if not installed("torch"):
             return ()
-        native = subject.framework == "torch" and subject.form in ("torch", "python", "live")
+        native = subject.framework == "torch" and subject.form in ("torch", "python", "file", "live")
         return (NATIVE, SYNTHESISED) if native else (SYNTHESISED,)
 
     def modules(self, subject: Subject, route: str) -> tuple[str, ...]:

@@ -28,7 +28,11 @@ class OrtSession:
         self.provider = provider
         self.threads = options.threads
         self.feed = arrays(subject.report)
+        before = environment.thread_count()
         self.session = self._open()
+        after = environment.thread_count()
+        # its pool is made with the session; the caller works too
+        self.pool = options.threads if before is None or after is None else 1 + after - before
         known = [spec.name for spec in self.session.get_inputs()]
         self.feed = {name: self.feed[name] for name in known}
 
@@ -60,7 +64,7 @@ class OrtSession:
         used = self.session.get_providers()[0]
         found = {"provider": used, **environment.versions("onnxruntime", "onnxruntime-gpu", "numpy")}
         device = "cpu" if used == "CPUExecutionProvider" else used.removesuffix("ExecutionProvider").lower()
-        return Facts(device, self.session.get_session_options().intra_op_num_threads, found)
+        return Facts(device, self.pool, found)
 
 
 def _runs(events: list[dict[str, Any]]) -> list[list[tuple[str, float]]]:

@@ -38,7 +38,7 @@ class TorchSession:
         elif model is None:
             model, own = loaded(subject)
             arguments = arguments or own
-            if isinstance(model, nn.Module):
+            if isinstance(model, nn.Module) and subject.form != "file":  # files are read for inference
                 model = model.eval()
         self.model = model
         if isinstance(model, nn.Module):
@@ -90,7 +90,24 @@ def loaded(subject: Subject) -> tuple[Any, Mapping[str, Any]]:
         found = load_target(subject.model, lambda item: isinstance(item, nn.Module))
         inputs = as_inputs(found.inputs)
         return found.model, {} if inputs is None else call(inputs)
+    if subject.form == "file":
+        return _from_file(subject), {}
     raise ModelError(f"a {subject.form or 'graph'} is nothing that PyTorch runs")
+
+
+def _from_file(subject: Subject) -> nn.Module:
+    metadata = subject.report.graph.metadata
+    kind = metadata.get("format")
+    model: nn.Module
+    if kind == "torch.export":
+        model = torch.export.load(subject.model).module()
+    elif kind == "TorchScript":
+        model = torch.jit.load(subject.model, map_location="cpu").eval()
+    elif metadata.get("trust"):
+        model = torch.load(subject.model, weights_only=False, map_location="cpu").eval()
+    else:
+        raise ModelError(f"a {kind} file runs code of its own when it is loaded: allow it with --trust")
+    return model
 
 
 def _arguments(

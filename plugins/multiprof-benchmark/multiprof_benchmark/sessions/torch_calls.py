@@ -8,15 +8,16 @@ torch.compile), is timed as a whole: under a mode it would run otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from threading import get_ident
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
+from torch.overrides import TorchFunctionMode, _get_current_function_mode, _pop_mode_temporarily
 
 from multiprof import Report
 from multiprof_benchmark.runners.base import Part
@@ -45,7 +46,8 @@ class Calls(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         self.wait()
         took = perf_counter() - start
-        self.taken.append(((self.scopes[-1], getattr(func, "__name__", "") or type(func).__name__), took))
+        name = getattr(func, "__name__", "") or type(func).__name__
+        self.taken.append(((self.scopes[-1], name.partition(".")[0]), took))  # without the overload of an operator
         return result
 
     def runs_whole(self, module: nn.Module, path: str) -> bool:
@@ -55,7 +57,7 @@ class Calls(TorchFunctionMode):
         """Run a module without looking inside, where the mode would change what runs."""
         self.inside = True
         try:
-            with _pop_mode_temporarily():
+            with _pop_mode_temporarily() if _get_current_function_mode() is self else nullcontext():
                 start = perf_counter()
                 result = run()
                 self.wait()
@@ -157,16 +159,15 @@ def _subjects(report: Report, calls: Sequence[Call]) -> list[tuple[str, ...] | s
             layers.setdefault((scope, row.layer.source), []).append(row.name)
         else:
             below.setdefault(host, []).append(row.name)
-    count: dict[Call, int] = {}
-    for call in calls:
-        count[call] = count.get(call, 0) + 1
-    seen: dict[Call, int] = {}
+    layers = _at_calls(layers, calls)
+    count = Counter(calls)
+    seen: Counter[Call] = Counter()
     found: list[tuple[str, ...] | str] = []
     for call in calls:
         path, name = call
         own = layers.get(call, []) if name else below.get(path, [])
-        number, many = seen.get(call, 0), count[call]
-        seen[call] = number + 1
+        number, many = seen[call], count[call]
+        seen[call] += 1
         if not own:
             found.append(name or path)
         elif not name or len(own) % many:
@@ -174,6 +175,19 @@ def _subjects(report: Report, calls: Sequence[Call]) -> list[tuple[str, ...] | s
         else:
             share = len(own) // many
             found.append(tuple(own[number * share : (number + 1) * share]))
+    return found
+
+
+def _at_calls(layers: Mapping[Call, list[str]], calls: Sequence[Call]) -> dict[Call, list[str]]:
+    """The layers by the calls they are looked for at: those of modules that no call was seen in are with the calls of
+    their function that have no layer, as in an exported program, whose modules are names alone.
+    """
+    seen = set(calls)
+    found = {call: names for call, names in layers.items() if call in seen}
+    for call in dict.fromkeys(call for call in calls if call[1] and call not in found):
+        strays = [name for (_, source), names in layers.items() if source == call[1] for name in names]
+        if strays and not any(other[1] == call[1] for other in found):
+            found[call] = strays
     return found
 
 
