@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter, process_time
@@ -27,6 +28,7 @@ from multiprof_benchmark.timing import NANO, Timed, measure, sample, warmed
 from multiprof_benchmark.watch import first_to_go, parent_watched
 
 LONGEST = 500  # characters of what a framework says; some say pages
+SLOWED = 1.15  # of the whole model: above, layers are slowed by being timed
 BUSY = 1.15  # times the threads asked for: so many cores at work are others than those
 SAMPLES = 1000  # of a layer, at most; enough for every percentile
 
@@ -151,10 +153,12 @@ def make(job: Job) -> Iterator[dict[str, Any]]:
     yield result
     if not job.options.layers:
         return
-    failed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()  # or what is odd
     notes = len(making.prepared.facts().notes)
     try:
-        result["parts"] = [_part(part) for part in making.runner.per_layer(making.prepared, job.options)]
+        parts = list(making.runner.per_layer(making.prepared, job.options))
+        result["parts"] = [_part(part) for part in parts]
+        failed = _slowed(parts, timed)
     except Exception as error:
         failed = (f"no times of single layers: {said(error)}",)
     # now it is known how layers were timed
@@ -179,6 +183,16 @@ def in_turns(job: Job, orders: Callable[[], str], say: Callable[[float], object]
     used.cores = (process_time() - start) / spent if spent else 0.0
     used.no_energy = "energy is not measured of what runs in turns"
     return making.result(Timed(warm.first * NANO, warm.warmup * NANO, ()), used)
+
+
+def _slowed(parts: Sequence[Part], timed: Timed) -> tuple[str, ...]:
+    """Where noting a step takes as long as the step, the rows are far more than the whole."""
+    whole = statistics.median(timed.times)
+    share = sum(statistics.median(part.times) for part in parts if part.times) / whole if whole else 0.0
+    if share <= SLOWED:
+        return ()
+    return (f"single layers take {share:.1f} times what the whole model does, for what times them takes time: "
+            "they tell which layer is dear, not how much it takes",)  # fmt: skip
 
 
 def _part(part: Part) -> dict[str, Any]:

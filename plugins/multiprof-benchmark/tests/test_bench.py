@@ -11,6 +11,9 @@ import torch
 from multiprof_benchmark import plausible
 from multiprof_benchmark.bench import benchmark
 from multiprof_benchmark.environment import usable_cores
+from multiprof_benchmark.runners.base import Part
+from multiprof_benchmark.timing import Timed
+from multiprof_benchmark.worker import _slowed
 from torch import nn
 
 import multiprof
@@ -138,6 +141,13 @@ def test_a_rate_that_no_machine_has_is_a_warning(net, monkeypatch):
     report = benchmark(net, (2, 3, 8, 8), quick=True, layers=False)
     assert report.warnings == tuple(plausible.too_fast(report, report.measurements))
     assert report.warnings
+
+
+def test_layers_that_take_far_more_than_the_model_are_noted():
+    timed = Timed(0.0, 0.0, (1.0, 1.0))
+    assert _slowed([Part(("a",), (0.5, 0.7)), Part((), (0.5, 0.5))], timed) == ()
+    (note,) = _slowed([Part(("a",), (2.0, 2.0)), Part(("b",), (3.0, 3.0))], timed)
+    assert note.startswith("single layers take 5.0 times what the whole model does")
 
 
 def test_what_runs_is_counted(net):

@@ -18,6 +18,8 @@ from multiprof_benchmark.sessions.named import by_path
 from multiprof_benchmark.sessions.tensorflow_trace import node_times
 from multiprof_benchmark.subject import Options, Subject
 
+nest: Any = tf.nest
+
 
 class TensorFlowSession:
     """Loaded as TensorFlow loads it, variables included; called by the signature that was analysed."""
@@ -44,11 +46,12 @@ class TensorFlowSession:
             self.function, named = _signature(self.kept, subject, feed)
             wanted = {name: tf.constant(value) for name, value in named.items()}
             self.call = lambda: self.function(**wanted)
-            values = [named[tensor.name.partition(":")[0].rpartition("/")[2]] for tensor in _inputs(self.function)]
+            values = [named[key] for key in _keys(self.function, list(named))]
         self.values = values
 
     def run(self) -> object:
-        return tf.nest.map_structure(lambda tensor: tensor.numpy(), self.call())
+        outputs = self.call()  # type: ignore[no-untyped-call]
+        return [made.numpy() for made in nest.flatten(outputs)]  # which takes the end of the work
 
     def per_layer(self, options: Options) -> Iterable[Part]:
         """Times of nodes by TensorFlow's own statistics, joined to layers by their names."""
@@ -71,10 +74,13 @@ def _signature(loaded: Any, subject: Subject, feed: dict[str, Any]) -> tuple[Any
     return function, {name: values[name] for name in wanted}
 
 
-def _inputs(function: Any) -> list[Any]:
-    """The tensors that a concrete function is called with, without those that it holds."""
-    own = len(function.inputs) - len(function.graph.captures)
-    return list(function.inputs[:own])
+def _keys(function: Any, names: list[str]) -> list[str]:
+    """The names of a signature's arguments in the order of its function's inputs."""
+    own = function.inputs[: len(function.inputs) - len(function.graph.captures)]
+    found = [tensor.name.partition(":")[0].rpartition("/")[2] for tensor in own]
+    if set(found) == set(names):
+        return found
+    return list(getattr(function, "_arg_keywords", None) or names)  # a graph of TensorFlow 1 has names of its own
 
 
 def _frozen(path: Path, feed: dict[str, Any], outputs: list[str]) -> tuple[Any, list[Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from multiprof import ModelError
 from multiprof_benchmark.timing import Rules, repeated
 
 v1 = tf.compat.v1
@@ -37,9 +38,10 @@ def node_times(function: Any, values: Sequence[Any], threads: int, rules: Rules)
             if constant is not None:
                 inside[inner.name] = tf.constant(constant)
                 continue
-            variable, value = next(((v, a) for v, a in kept if v.handle is outer), (None, None))
-            if variable is None:
-                raise ValueError(f"the function holds {inner.name}, which is no variable")
+            found = [pair for pair in kept if pair[0].handle is outer]
+            if not found:
+                raise ModelError(f"the function holds {inner.name}, which is no variable")
+            variable, value = found[0]
             if id(variable) not in made:
                 filled = v1.placeholder(value.dtype, value.shape)
                 made[id(variable)] = new = v1.Variable(filled, use_resource=True, trainable=False)

@@ -102,7 +102,7 @@ def _from_file(subject: Subject) -> nn.Module:
     if kind == "torch.export":
         model = torch.export.load(subject.model).module()
     elif kind == "TorchScript":
-        model = torch.jit.load(subject.model, map_location="cpu").eval()
+        model = torch.jit.load(subject.model, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     elif metadata.get("trust"):
         model = torch.load(subject.model, weights_only=False, map_location="cpu").eval()
     else:

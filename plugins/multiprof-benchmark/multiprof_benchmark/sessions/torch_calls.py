@@ -57,7 +57,8 @@ class Calls(TorchFunctionMode):
         """Run a module without looking inside, where the mode would change what runs."""
         self.inside = True
         try:
-            with _pop_mode_temporarily() if _get_current_function_mode() is self else nullcontext():
+            active = _get_current_function_mode() is self  # type: ignore[no-untyped-call]
+            with _pop_mode_temporarily() if active else nullcontext():
                 start = perf_counter()
                 result = run()
                 self.wait()
