@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from loop_file import write
+from multiprof_benchmark import environment
 from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.sessions import litert as sessions
-from multiprof_benchmark.sessions import litert_layers, litert_process
+from multiprof_benchmark.sessions import litert_layers
 from multiprof_benchmark.sessions.litert import LiteRTSession
 from multiprof_benchmark.sessions.litert_c import ProfilerError
 from multiprof_benchmark.sessions.litert_file import operators
+from multiprof_benchmark.sessions.litert_heap import heap
 from multiprof_benchmark.sessions.litert_profiler import Profile
 from multiprof_benchmark.subject import Options, Subject
 from multiprof_benchmark.timing import Rules
@@ -50,7 +51,7 @@ def test_the_threads_are_counted(dense, threads):
 
 
 def test_where_threads_are_not_told_it_says_so(dense, monkeypatch):
-    monkeypatch.setattr(litert_process, "TASKS", Path("/nowhere"))
+    monkeypatch.setattr(environment, "thread_count", lambda: None)
     facts = session(dense, 2).facts()
     assert facts.threads == 2
     assert facts.notes == (sessions.ASKED,)
@@ -61,7 +62,7 @@ def test_the_heap_holds_the_packed_weights(dense):
 
 
 def test_where_the_heap_is_not_told_there_is_none(dense, monkeypatch):
-    monkeypatch.setattr(litert_process, "heap", lambda: None)
+    monkeypatch.setattr(sessions, "heap", lambda: None)
     assert session(dense).facts().memory == {}
 
 
@@ -76,21 +77,11 @@ def test_the_heap_grows_by_what_is_taken():
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
     for size in (50_000, 10_000_000):  # within the heap, and in pages of its own
-        before = litert_process.heap()
+        before = heap()
         block = libc.malloc(ctypes.c_size_t(size))
-        after = litert_process.heap()
+        after = heap()
         libc.free(block)
         assert size <= after - before <= size + 10_000
-
-
-def test_a_thread_is_counted():
-    before, wait = litert_process.tasks(), threading.Event()
-    other = threading.Thread(target=wait.wait)
-    other.start()
-    counted = litert_process.tasks()
-    wait.set()
-    other.join()
-    assert counted == before + 1
 
 
 def test_a_loop_is_one_group_with_all_its_layers(tmp_path, monkeypatch):

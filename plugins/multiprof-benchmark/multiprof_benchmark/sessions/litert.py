@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile, mkdtemp
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from multiprof_benchmark import environment
 from multiprof_benchmark.convert import converted
 from multiprof_benchmark.lower.tflite import lower
 from multiprof_benchmark.runners.base import Facts, Part
-from multiprof_benchmark.sessions import litert_layers, litert_process
+from multiprof_benchmark.sessions import litert_layers
+from multiprof_benchmark.sessions.litert_heap import heap
 from multiprof_benchmark.subject import CONVERTED, Job, Options, Subject
 
 DELEGATE = "DELEGATE"  # what the interpreter calls operators that it has handed to XNNPACK
@@ -32,17 +34,18 @@ class LiteRTSession:
         self.options = options
         self.path = path or subject.model
         self.notes: tuple[str, ...] = ()
-        tasks, heap = litert_process.tasks(), litert_process.heap()
+        threads, held = environment.thread_count(), heap()
         self.interpreter = Interpreter(self.path, num_threads=options.threads)
         shapes = [tuple(spec.shape) for spec in subject.report.graph.inputs]
         details = self.interpreter.get_input_details()
-        if len(details) == len(shapes):
+        own = [tuple(int(n) for n in detail["shape"]) for detail in details]
+        if len(own) == len(shapes) and sorted(own) != sorted(shapes):  # a converter may have them in another order
             for detail, shape in zip(details, shapes, strict=True):
                 if tuple(detail["shape"]) != shape:
                     self.interpreter.resize_tensor_input(detail["index"], shape)
         self.interpreter.allocate_tensors()
-        self.threads = _more(litert_process.tasks(), tasks)  # the interpreter's own; the one that calls it works too
-        self.heap = _more(litert_process.heap(), heap)
+        self.threads = _more(environment.thread_count(), threads)  # started by it: that which calls it works too
+        self.heap = _more(heap(), held)
         source = np.random.default_rng(0)
         self.values = {int(detail["index"]): _values(detail, source) for detail in self.interpreter.get_input_details()}
         for number, array in self.values.items():
@@ -83,13 +86,19 @@ class SynthesisedSession(LiteRTSession):
 
 
 class ConvertedSession(LiteRTSession):
-    """What TensorFlow's own converter makes of the model."""
+    """What a converter makes of the model."""
 
     def __init__(self, subject: Subject, options: Options) -> None:
         folder = Path(mkdtemp(dir=subject.report_path.parent))
         Job("tflite", CONVERTED, subject, options).write(folder)
+        start = perf_counter()
         path = converted(folder)
+        self.said = f"converting took {perf_counter() - start:.0f} s, which the time of loading includes"
         super().__init__(subject, options, str(path))
+
+    def facts(self) -> Facts:
+        facts = super().facts()
+        return replace(facts, notes=(self.said, *facts.notes))
 
     def per_layer(self, options: Options) -> Iterable[Part]:
         """None: the layers of the file are not those of the model it was made from."""

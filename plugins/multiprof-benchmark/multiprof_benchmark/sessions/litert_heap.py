@@ -1,12 +1,9 @@
-"""What the system tells of a process that LiteRT runs in, where the runtime itself tells nothing."""
+"""The C heap of a process: what LiteRT takes of it, the runtime itself does not tell."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from pathlib import Path
-
-TASKS = Path("/proc/self/task")
 
 
 class _Mallinfo2(ctypes.Structure):
@@ -32,12 +29,4 @@ def heap() -> int | None:
     return int(found.uordblks + found.hblkhd)  # of the heap itself, and of the large blocks beside it
 
 
-def tasks() -> int | None:
-    """The threads of this process; ``None`` where the system does not tell."""
-    try:
-        return sum(1 for _ in TASKS.iterdir())
-    except OSError:
-        return None
-
-
-__all__ = ["heap", "tasks"]
+__all__ = ["heap"]
