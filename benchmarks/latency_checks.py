@@ -33,8 +33,9 @@ ABOUT = {
     "(Keras) or litert-torch (PyTorch). Both are loaded in one process and run in turns. Medians; the interval is that "
     "of the ratio.",
     "int8": "Invented scales against calibrated ones (random images), integers in and out.",
-    "tools": "Processes in turns, three of each; the median of their medians, and of the ratios of neighbours.",
-    "layers": "Medians of what each layer takes, added up without any scaling; what is no layer's is left out.",
+    "tools": "Processes in turns, three of each; of their medians the least, for whatever else runs only adds time.",
+    "layers": "Medians of what each layer takes, added up without any scaling; what is no layer's is left out. Of three "
+    "processes the least of either column.",
 }
 
 

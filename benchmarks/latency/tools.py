@@ -89,9 +89,8 @@ def _compared(network: str, what: str, ours: Callable[[], float], theirs: Callab
         else:
             before, after = ours(), theirs()
         taken.append((before, after))
-    medians = tuple(statistics.median(column) for column in zip(*taken, strict=True))
-    ratio = statistics.median(a / b for a, b in taken)
-    return Check(SECTION, network, what, *medians, ratio, 1 - FAR, 1 + FAR)
+    least, other = (min(column) for column in zip(*taken, strict=True))
+    return Check(SECTION, network, what, least, other, least / other, 1 - FAR, 1 + FAR)
 
 
 def _ours(model: str, on: str, shape: tuple[int, ...] | None = None) -> float:
