@@ -152,8 +152,8 @@ def _subjects(report: Report, calls: Sequence[Call]) -> list[tuple[str, ...] | s
     below: dict[str, list[str]] = {}
     whole = {path for path, name in calls if not name}
     for row in report.layers:
-        if row.trips == 0 or row.state == "prepared":
-            continue
+        if row.trips == 0:
+            continue  # what only prepares weights runs every time, too
         scope = row.scope.partition("#")[0]
         host = next((path for path in _upwards(scope) if path in whole), None)
         if host is None:
