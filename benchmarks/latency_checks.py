@@ -34,8 +34,8 @@ ABOUT = {
     "of the ratio.",
     "int8": "Invented scales against calibrated ones (random images), integers in and out.",
     "tools": "Processes in turns, three of each; of their medians the least, for whatever else runs only adds time.",
-    "layers": "Medians of what each layer takes, added up without any scaling; what is no layer's is left out. Of three "
-    "processes the least of either column.",
+    "layers": "Medians of what each layer takes, added up without any scaling; what is no layer's is left out. Of "
+    "three processes the least of either column.",
 }
 
 

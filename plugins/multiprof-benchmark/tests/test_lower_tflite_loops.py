@@ -31,9 +31,9 @@ def recurrent(steps: int = STEPS) -> Graph:
     rows = {name: spec(name, BATCH, UNITS) for name in ("a", "b", "sum", "new", "next", "h", "c", "out")}
     kept, list_ = spec("written", steps, BATCH, UNITS), spec("list", steps, BATCH, UNITS)
     layers = (
-        layer("outside", "relu", {"x": z}, rows["c"], None),
         layer("read", "slice", {"x": x}, spec("xt", BATCH, FEATURES), index="step"),
         product("from x", spec("xt", BATCH, FEATURES), w, rows["a"]),
+        layer("outside", "relu", {"x": z}, rows["c"], None),  # before the loop, which reads it
         product("from h", rows["h"], u, rows["b"]),
         layer("add", "add", {"x0": rows["a"], "x1": rows["b"]}, rows["sum"]),
         layer("bound", "tanh", {"x": rows["sum"]}, rows["new"]),

@@ -17,7 +17,7 @@ from multiprof_benchmark.lower.share import LEAST, Share, share_of
 from multiprof_benchmark.lower.tflite import precision as kinds
 from multiprof_benchmark.lower.tflite.fuse import fused
 from multiprof_benchmark.lower.tflite.half import halved
-from multiprof_benchmark.lower.tflite.loops import layers_of, write_loop
+from multiprof_benchmark.lower.tflite.loops import layers_of, made_by, write_loop
 from multiprof_benchmark.lower.tflite.quantize import Quantizer
 from multiprof_benchmark.lower.tflite.rewrite import Named
 from multiprof_benchmark.lower.tflite.table import RULES
@@ -88,12 +88,15 @@ class Builder:
         inputs = [(spec.name, self._input(spec)) for spec in self.graph.inputs]
         for layer in self.plan.prepared:
             self._prepare(layer)
+        waiting: list[Loop] = []
         for item in self.plan.body:
             if isinstance(item, Loop):
-                write_loop(self, item)
-                self._owned(next(layers_of(item)).name)
+                waiting.append(item)
             else:
+                self._loops(waiting, {spec.name for spec in item.inputs.values()})
                 self.write(item)
+        while waiting:
+            self._loops(waiting, made_by(waiting[0]))
         share = share_of(self.report, self.missing)
         share.refuse_below(least, "tflite")
         outputs = []
@@ -111,6 +114,16 @@ class Builder:
         if precision == kinds.INTEGER or (precision == kinds.OWN and kinds.is_quantized(self.graph)):
             return self._quantized(inputs, outputs, share, step, own=precision == kinds.OWN)
         return Flat(self.writer.finish(inputs, outputs), share, notes)
+
+    def _loops(self, waiting: list[Loop], names: set[str]) -> None:
+        """Write the loops that make any of the tensors: those stand where their first layer does, which may be before
+        what their others read."""
+        for loop in list(waiting):
+            if loop in waiting and made_by(loop) & names:
+                waiting.remove(loop)
+                self._loops(waiting, {spec.name for layer in layers_of(loop) for spec in layer.inputs.values()})
+                write_loop(self, loop)
+                self._owned(next(layers_of(loop)).name)
 
     def _quantized(self, inputs: Named, outputs: Named, share: Share, step: float, *, own: bool) -> Flat:
         """On 8-bit integers: whatever LiteRT can, or, in the model's ``own`` precision, the layers that do there."""

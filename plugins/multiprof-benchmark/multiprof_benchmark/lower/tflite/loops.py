@@ -33,6 +33,11 @@ def layers_of(loop: Loop) -> Iterator[Layer]:
             yield item
 
 
+def made_by(loop: Loop) -> set[str]:
+    """The names of all that a loop's layers make."""
+    return {spec.name for layer in layers_of(loop) for spec in layer.outputs.values()}
+
+
 def write_loop(b: Builder, loop: Loop) -> None:
     """The operators of a loop; its layers are refused as others are."""
     carried = _carried(b, loop)
@@ -86,7 +91,7 @@ def _carried(b: Builder, loop: Loop) -> list[TensorSpec]:
     """What goes in and out: read before a trip makes it, read from outside, or read afterwards."""
     layers = list(layers_of(loop))
     inside = {layer.name for layer in layers}
-    made = {spec.name for layer in layers for spec in layer.outputs.values()}
+    made = made_by(loop)
     later = {spec.name for spec in b.graph.outputs}
     for layer in b.plan.layers():
         if layer.name not in inside:
@@ -140,4 +145,4 @@ def into_step(b: Builder, layer: Layer) -> None:
     b.result(layer, b.emit("DYNAMIC_UPDATE_SLICE", [x, part, start], y))
 
 
-__all__ = ["layers_of", "of_step", "write_loop"]
+__all__ = ["layers_of", "made_by", "of_step", "write_loop"]
