@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # under vmap or grad: it has no memory of its own
 
 
