@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from multiprof import Device, Measurement, Report, predict
-from multiprof.reporters.latency import render
+from multiprof.reporters.latency import _ops, render
 from multiprof.reporters.table import render as table
 
 STEM, HEAD = ("stem.conv", "stem.norm", "stem.act"), ("head",)
@@ -108,3 +108,43 @@ def test_a_layer_that_only_another_batch_has(measured):
     odd = Measurement((0.5,), kind="group", subject=("elsewhere",), **SHARED)
     text = render(replace(measured, measurements=(*measured.measurements, odd)), width=0, ascii=False)
     assert cells(text, "elsewhere") == ["elsewhere", "500 ms", "0 ns", "25.0%"]
+
+
+def test_a_comparison_and_how_sure_it_is(measured):
+    pair = Measurement(
+        (3.0, 3.0, 3.0, 3.3), kind="compared", label="after", against="before", baseline=(2.0, 2.0, 2.0, 2.2), **SHARED
+    )
+    text = render(replace(measured, measurements=(*measured.measurements, pair)), width=0, ascii=False)
+    said = "after takes 1.500 times as long as before (1.500 to 1.500): 3 s against 2 s, 4 turns on cpu (native), 2 thr"
+    assert said in text
+    assert "ratio of medians, 95% interval by the bootstrap over turns (2,000 resamples)" in text
+    even = replace(pair, times=(1.0, 3.0, 1.0, 3.0), baseline=(3.0, 1.0, 3.0, 1.0))
+    assert "which is faster is not known" in render(replace(measured, measurements=(even,)), width=0, ascii=False)
+
+
+def test_steps_of_no_known_layer_and_the_gap(measured):
+    steps = [Measurement((0.01 * n,), kind="overhead", label=f"step {n}", **SHARED) for n in range(1, 9)]
+    text = render(replace(measured, measurements=(*measured.measurements[:3], *steps)), width=0, ascii=False)
+    # 2 s, of which 1.75 in layers and 0.36 in steps
+    assert "110 ms more in the rows than in all" in text
+    assert "Beside  80 ms in step 8, of no known layer" in text
+    assert "step 2," not in text
+    assert "and 2 more" in text
+    assert "200 ms in no row" in render(measured, width=0, ascii=False)
+
+
+def test_memory_and_energy(measured):
+    whole = replace(measured.measurements[0], memory={"rss": 2048, "heap": 1024}, energy={"package-0": 0.5})
+    report = replace(measured, measurements=(whole,))
+    text = render(report, width=0, ascii=False)
+    assert cells(text, "cpu  ")[-1] == "1.00 KiB"  # the heap says more of the model than the process
+    assert "1.00 KiB more in the C heap, 2.00 KiB more in the process, files that it maps included; predicted" in text
+    assert "500 mJ a run (package-0), what ran beside it included" in text
+    bare = replace(whole, energy={}, environment={"energy": "energy is not measured: no counter"})
+    assert "Energy  energy is not measured: no counter" in render(replace(report, measurements=(bare,)), width=0)
+
+
+def test_the_ops_of_a_large_group_are_named_in_part(measured):
+    report = measured
+    rows = [replace(report.layers[0], layer=replace(report.layers[0].layer, op=name)) for name in "abcdef"]
+    assert _ops([*rows, rows[0]]) == "a ×2 + b + c + d and 2 more"
