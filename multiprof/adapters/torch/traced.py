@@ -57,7 +57,7 @@ def _memory(tensor: torch.Tensor) -> tuple[Any, ...] | None:
 
 
 class TracedTensors:
-    """Names tensors, emits layers, and knows which tensor is a parameter, a view or a write of another.
+    """Names tensors, and knows which is a parameter, which stands for values and which for integers.
 
     ``specs`` maps ``id(tensor)`` to its current `TensorSpec`; traced tensors are kept alive so that ids stay unique.
     ``twins`` maps the id of a *carried* tensor (a real one whose values are needed) to its meta twin, under which it is

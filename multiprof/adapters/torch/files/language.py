@@ -283,7 +283,7 @@ class Language:
         if kind.base == "NamedTuple":
             made = self._tuples.get(id(kind))
             if made is None:
-                made = self._tuples[id(kind)] = namedtuple(kind.name, list(kind.fields))  # type: ignore[misc]
+                made = self._tuples[id(kind)] = namedtuple(kind.name, list(kind.fields))
             return made(*args, **kwargs)
         instance = Instance(kind)
         if "__init__" in kind.methods:

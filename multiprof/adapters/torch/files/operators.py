@@ -78,7 +78,7 @@ def _find(name: str) -> Callable[..., Any] | None:
         found = getattr(home, name, None)
         rule = RULES.get(found) if isinstance(found, _BUILTIN) else None
         if rule is not None and rule is not passthrough and type(rule) is not Direct:
-            return found  # type: ignore[no-any-return]  # one of the two kinds above
+            return found
     return None
 
 

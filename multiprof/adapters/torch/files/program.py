@@ -70,6 +70,8 @@ def _shared(archive: Archive) -> dict[str, tuple[Any, ...]]:
 class ExportedModule(WithoutValues):
     """A program as a module: its weights under their names, on meta; calling it computes node after node."""
 
+    names: list[str]  # of the forward's parameters
+
     def __init__(self, path: Path | str, description: Mapping[str, Any], shared: Mapping[str, tuple[Any, ...]]) -> None:
         super().__init__()
         module = description["graph_module"]
