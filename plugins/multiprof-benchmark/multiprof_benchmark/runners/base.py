@@ -81,6 +81,8 @@ def thread_variables(threads: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS",
         "NUMEXPR_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
+        "PJRT_NPROC",  # XLA's pool, of JAX
+        "NPROC",
     )
     return {name: str(threads) for name in names} | {
         "TF_NUM_INTRAOP_THREADS": str(threads),
