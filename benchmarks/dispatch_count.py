@@ -82,7 +82,7 @@ _WHOLE = ("_native_multi_head_attention", "_transformer_encoder_layer_fwd", "lst
 class DispatchCount(TorchDispatchMode):
     """``macs`` in all, ``by_op`` per aten operator; ``unknown`` names kernels that hold dot products it cannot see.
 
-    ``elements`` are the numbers that all other kernels write: norms, activations, sums, pooling, copies.
+    ``elements`` are the numbers that all other kernels write (norms, activations, sums, copies); views write none.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class DispatchCount(TorchDispatchMode):
             self.by_op[name] += rule(*args, **kwargs, out=out) if name in _WITH_OUTPUT else rule(*args, **kwargs)
         elif name in _WHOLE:
             self.unknown.add(name)
-        else:
+        elif not any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):  # no view
             made = out if isinstance(out, (tuple, list)) else (out,)
             self.elements += sum(t.numel() for t in made if isinstance(t, Tensor) and t.is_floating_point())
         return out

@@ -124,6 +124,9 @@ def dcgan() -> Any:
 
 @case("a linear quantised to int8, dynamically", 8 * 64 * 32, 8 * 32, cpu_only=True)
 def quantised() -> Any:
-    module = nn.Sequential(nn.Linear(64, 32))
-    warnings.filterwarnings("ignore", "torch.ao.quantization is deprecated")
-    return torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=torch.qint8), randn(8, 64)
+    with warnings.catch_warnings():  # torch.ao says that it will go, and quantised tensors too
+        warnings.simplefilter("ignore")
+        module = torch.ao.quantization.quantize_dynamic(
+            nn.Sequential(nn.Linear(64, 32)), {nn.Linear}, dtype=torch.qint8
+        )
+    return module, randn(8, 64)

@@ -88,11 +88,12 @@ REASONS: Lines = (
     (
         ("torch.profiler",),
         "it knows matrix products (`mm`, `addmm`, `bmm`, `baddbmm`), 2-d convolutions, and elementwise sums and "
-        "products: the rest is 0. On meta both an operator and what it is made of are counted.",
+        "products: the rest is 0, transposed ones too. On meta both an operator and what it is made of are counted.",
     ),
     (
         ("torchlens",),
-        "models and inputs on meta are refused.",
+        "models and inputs on meta are refused. Recurrent layers, fused encoder layers, weights that a forward "
+        "computes, tensordot and an einsum of three have no rule and add 0; it names them (`unknown_flop_ops`).",
     ),
     (
         ("thop", "ultralytics-thop", "ptflops pytorch", "fvcore", "flopth", "torchprofile", "torch.profiler"),
