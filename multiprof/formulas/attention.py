@@ -12,7 +12,7 @@ from multiprof.ir import Layer
 def _symbols(layer: Layer) -> Mapping[str, int]:
     """N: batch; h: query heads; P: pairs of query and key that a head scores; R: queries of a head that see a key;
     D_k: size of a query and of a key; D_v: size of a value; A: masks added to the scores; M: masks that select scores;
-    C: soft caps of the scores, 0 or 1; Z: 1 where training drops probabilities, else 0
+    C: soft caps of the scores, 0 or 1; Z: dropouts of the probabilities, 0 or 1
     """
     attrs = layer.attrs
     q_len, kv_len = size(layer, "q_len"), size(layer, "kv_len")
