@@ -90,4 +90,5 @@ def lstsq(t: Tracer, A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = N
         "singular_values": between((*A.shape[:-2], A.shape[-1]) if singular else (0,), A.dtype),
     }
     t.emit("lstsq", {"a": A, "b": B}, {"y": y, **more})
-    return torch.return_types.linalg_lstsq((y, *more.values()))
+    kind: Any = vars(torch.return_types)["linalg_lstsq"]  # torch's stubs lack it
+    return kind((y, *more.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from multiprof.adapters.torch.rules._common import Tensor
@@ -9,7 +10,7 @@ from multiprof.adapters.torch.table import ATEN, Rule
 from multiprof.adapters.torch.tracer import Tracer
 
 
-def _operator(name: str) -> Any:
+def _operator(name: str) -> Callable[[Rule], Rule]:
     def register(function: Rule) -> Rule:
         ATEN[f"torchvision.{name}"] = function
         return function

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.rules._common import Tensor, between
-from multiprof.adapters.torch.table import RULES
+from multiprof.adapters.torch.table import RULES, Rule
 from multiprof.adapters.torch.tracer import Tracer
 from multiprof.ir import BRANCH, LOOP
 
 
-def _operator(name: str) -> Any:
-    def register(function: Any) -> Any:
+def _operator(name: str) -> Callable[[Rule], Rule]:
+    def register(function: Rule) -> Rule:
         operator = getattr(torch.ops.higher_order, name, None)
         if operator is not None:  # torch from 2.5 on has all of them
             RULES[operator] = function

@@ -43,7 +43,9 @@ def mse_loss(t: Tracer, self: Tensor, target: Tensor, reduction: int = 1) -> Any
     return _joined(t, self, reduction, lambda c, y: c.one("square", c.two("sub", self, target), y))
 
 
-def _pieces(c: Chain, x: Tensor, target: Tensor, border: float, near: Callable[[Tensor], Tensor], factor: float) -> Any:
+def _pieces(
+    c: Chain, x: Tensor, target: Tensor, border: float, near: Callable[[Tensor], Tensor], factor: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """What `huber_loss` and `smooth_l1_loss` share: near(d) where d = |x − target| is below the border, else
     factor·(d − border/2).
     """
