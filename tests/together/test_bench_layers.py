@@ -3,6 +3,7 @@ are all there."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -27,7 +28,7 @@ def network() -> keras.Model:
     y = layers.BatchNormalization(name="norm")(y)
     y = layers.Conv2D(8, 3, name="second")(y)
     y = layers.Reshape((12 * 12, 8), name="steps")(y)
-    y = layers.Bidirectional(layers.LSTM(4), name="both")(y)
+    y = layers.Bidirectional(layers.LSTM(4, name="lstm"), name="both")(y)
     return keras.Model(x, layers.Dense(5, name="last", activation="softmax")(y))
 
 
@@ -35,8 +36,10 @@ def network() -> keras.Model:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     model = network()
-    model.save(folder / "net.keras")
-    model.export(folder / "saved", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's, of how TensorFlow saves
+        model.save(folder / "net.keras")
+        model.export(folder / "saved", verbose=False)
     return folder
 
 
