@@ -43,7 +43,8 @@ def _function(job: Job) -> Any:
     if frozen is not None:
         return frozen
     specs = [tf.TensorSpec(spec.shape, spec.dtype, _plain(spec.name)) for spec in graph.inputs]
-    return convert_variables_to_constants_v2(tf.function(_call(job)).get_concrete_function(*specs))
+    call = _call(job)  # kept until its variables are constants
+    return convert_variables_to_constants_v2(tf.function(call).get_concrete_function(*specs))
 
 
 def _call(job: Job) -> Callable[..., Any]:
@@ -62,11 +63,11 @@ def _call(job: Job) -> Callable[..., Any]:
     key = str(subject.report.graph.metadata.get("signature") or "serving_default")
     if key not in saved.signatures:
         raise ModelError(f"the model has no signature {key!r}; it has {', '.join(saved.signatures) or 'none'}")
-    signature = saved.signatures[key]
-    names = list(signature.structured_input_signature[1])
+    names = list(saved.signatures[key].structured_input_signature[1])
     given = [spec.name for spec in subject.report.graph.inputs]
     names = given if set(given) == set(names) else names
-    return lambda *inputs: signature(**dict(zip(names, inputs, strict=True)))
+    # through what was loaded: a signature alone does not keep its variables
+    return lambda *inputs: saved.signatures[key](**dict(zip(names, inputs, strict=True)))
 
 
 def _keras(job: Job) -> Callable[..., Any]:
