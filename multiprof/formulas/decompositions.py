@@ -139,9 +139,7 @@ def lstsq(layer: Layer) -> Cost:
 
 
 def _unscaled(layer: Layer) -> str:
-    return (
-        f"{ESTIMATE}, without the squarings of a matrix of 1-norm above 1.09, which the values choose"
-    )
+    return f"{ESTIMATE}, without the squarings of a matrix of 1-norm above 1.09, which the values choose"
 
 
 @formula(
