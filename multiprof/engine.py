@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from multiprof.complex_numbers import NO_COMPLEX, in_real, is_complex
 from multiprof.cost import ESTIMATE, Cost, Counts, Formula
 from multiprof.errors import (
     FormulaClashError,
@@ -126,6 +127,11 @@ def _price(layer: Layer, formula: Formula | None, mark: Mark | None, hosts: Mapp
         return LayerReport(layer, UNSUPPORTED, _why_without_cost(layer, formula, error), provider=provider)
     if _check(cost, layer, formula) and cost.dot_dtypes is None:
         cost = Cost(cost.terms, dot_dtypes(layer))
+    if is_complex(layer):
+        real = in_real(layer, cost)
+        if real is None:
+            return LayerReport(layer, UNSUPPORTED, NO_COMPLEX, provider=provider)
+        cost = real
     read: int | None
     written: int | None
     try:

@@ -11,6 +11,7 @@ from multiprof.backward.kept import Kept
 from multiprof.backward.lives import step_peak
 from multiprof.backward.optimizers import optimizer, state_bytes, temporary_bytes, update_cost
 from multiprof.backward.rule import Rule
+from multiprof.complex_numbers import NO_COMPLEX, in_real, is_complex
 from multiprof.cost import Cost, Counts, Formula
 from multiprof.errors import FormulaError, UnknownDimensionError, UnsupportedOpError
 from multiprof.ir import PARAMETER, Graph, Layer
@@ -125,6 +126,11 @@ def _part(
         if row.state == NO_COST:  # what the forward pass could not say, the backward cannot either
             return Backward(UNSUPPORTED, row.reason, None, recomputed, saved)
         raise FormulaError(f"layer {layer.name}: the backward of op {layer.op} failed: {error!r}") from error
+    if is_complex(layer):
+        real = in_real(layer, cost)
+        if real is None:
+            return Backward(UNSUPPORTED, NO_COMPLEX, None, recomputed, saved)
+        cost, sums = real, 2 * sums
     terms = {name: counts for name, counts in cost.terms.items() if counts}
     if sums:
         terms["accumulate"] = Counts(adds=sums)

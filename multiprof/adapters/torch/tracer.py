@@ -79,8 +79,6 @@ class Tracer(TracedTensors):
                 raise RefusedError(
                     f"expected both operands of {op} to have one dtype, but got {left.dtype} and {right.dtype}"
                 )
-            if left.dtype.startswith("complex"):
-                self.note("a MAC of complex numbers counts as one; it takes four of real numbers")
         if label and frame.leaf and not frame.used and not hint:
             wanted = label
         else:

@@ -157,8 +157,9 @@ def test_precisions(dtype: torch.dtype, size: int) -> None:
 def test_complex_numbers() -> None:
     layer = nn.Linear(4, 5, dtype=torch.complex64)
     report = multiprof.analyze(layer.eval(), torch.zeros(2, 4, dtype=torch.complex64))
-    assert (report.macs, report.params, report.weight_bytes) == (40, 25, 200)
-    assert report.warnings == ("a MAC of complex numbers counts as one; it takes four of real numbers",)
+    # 2·4·5 complex multiply-adds of four real ones each, and two additions for each of the 2·5 biases
+    assert (report.macs, report.params, report.weight_bytes) == (4 * 40, 25, 200)
+    assert report.flops == 2 * 4 * 40 + 2 * 10
 
 
 class Float8(nn.Module):
