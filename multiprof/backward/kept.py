@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from multiprof.backward.gradients import Gradients, wanted
+from multiprof.backward.gradients import Gradients
 from multiprof.backward.rule import Rule
 from multiprof.errors import UnknownDimensionError
 from multiprof.ir import ALIAS_ROLE, WRITE, Layer
@@ -36,8 +36,8 @@ class Kept:
         counted: set[int] = set()
         for number, layer in enumerate(graph.layers):
             inside = segments.get(number)
-            needs = found.needs.get(number)
-            if inside is None and needs is None:
+            needs = found.wanted(number, layer)
+            if inside is None and not needs:
                 continue
             own = list(self._saved(layer, rules.get(layer.op), needs))
             if inside is not None:  # what a checkpointed segment reads from outside is kept, to run it again
@@ -49,15 +49,15 @@ class Kept:
                 if id(root) not in counted and not made_inside:
                     counted.add(id(root))
                     self._first.setdefault(number, []).append(root)
-            if needs is not None:
+            if needs:
                 rule = rules.get(layer.op)
                 self.extras[number] = list(_extras(layer, rule, needs, self.trips[number]))
 
-    def _saved(self, layer: Layer, rule: Rule | None, needs: frozenset[str] | None) -> Iterable[Storage]:
-        if rule is None or needs is None:
+    def _saved(self, layer: Layer, rule: Rule | None, needs: frozenset[str]) -> Iterable[Storage]:
+        if rule is None or not needs:
             return
         overwritten = _overwritten(layer)
-        for role in rule.keeps(layer, wanted(layer, needs)):
+        for role in rule.keeps(layer, needs):
             if role in overwritten:
                 continue
             spec = layer.inputs.get(role) or layer.outputs.get(role)
@@ -107,13 +107,9 @@ def _extras(
     if rule is None:
         return
     try:
-        made = list(rule.extra(layer, wanted(layer, needs)))
+        made = list(rule.extra(layer, needs))
         copied = _overwritten(layer)
-        made += [
-            (f"{role} before", layer.inputs[role].nbytes)
-            for role in rule.keeps(layer, wanted(layer, needs))
-            if role in copied
-        ]
+        made += [(f"{role} before", layer.inputs[role].nbytes) for role in rule.keeps(layer, needs) if role in copied]
         for name, size in made:
             yield f"{layer.name}:{name}", None if trips is None else size * trips
     except (UnknownDimensionError, TypeError):

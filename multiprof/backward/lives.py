@@ -16,6 +16,7 @@ from multiprof.backward.gradients import Gradients
 from multiprof.backward.kept import Kept
 from multiprof.backward.rule import Rule
 from multiprof.errors import UnknownDimensionError
+from multiprof.ir import ALIAS_ROLE
 from multiprof.memory import Storage
 from multiprof.report import Report
 from multiprof.training import BACKWARD, FORWARD, UPDATE, StepPeak
@@ -167,7 +168,8 @@ def _gradient_lives(
         main = next((flowing[s.name] for role, s in layer.outputs.items() if s.name in flowing), None)
         for role in found.needs[number]:
             spec = layer.inputs[role]
-            passed = main is not None and (rule is None or rule.passes_on(role) or role.startswith("alias"))
+            past = number in found.passed or role.startswith(ALIAS_ROLE)
+            passed = main is not None and (past or rule is None or rule.passes_on(role))
             if spec.name in own:
                 if spec.name not in staying:
                     staying[spec.name] = _Life(own[spec.name].nbytes, at, time.end)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from multiprof.backward import RULES
-from multiprof.backward.gradients import CHECKPOINTS, Gradients, gradients, wanted
+from multiprof.backward.gradients import CHECKPOINTS, Gradients, gradients
 from multiprof.backward.kept import Kept
 from multiprof.backward.lives import step_peak
 from multiprof.backward.optimizers import optimizer, state_bytes, temporary_bytes, update_cost
@@ -96,7 +96,7 @@ def _accumulated(graph: Graph, found: Gradients) -> dict[int, int]:
     sums: dict[int, int] = {}
     for number in range(len(graph.layers) - 1, -1, -1):
         layer = graph.layers[number]
-        for role in sorted(wanted(layer, found.needs.get(number, frozenset()))):
+        for role in sorted(found.wanted(number, layer)):
             spec = layer.inputs[role]
             piece = spec.name in found.trained and spec.numel != found.trained[spec.name].numel
             if spec.name in given and not piece:
@@ -113,11 +113,12 @@ def _part(
     if number not in found.needs:
         return Backward(NONE, _why_not(layer, rule, found), Cost(), recomputed)
     saved = kept.of(number)
+    if not (needs := found.wanted(number, layer)):
+        return Backward(FREE, "it writes to what a gradient goes past", Cost(), recomputed, saved)
     if rule is None or rule.lacks:
         return Backward(UNSUPPORTED, rule.lacks if rule else NO_FORMULA, None, recomputed, saved)
     if row.trips is None:
         return Backward(UNSUPPORTED, row.reason, None, recomputed, saved)
-    needs = wanted(layer, found.needs[number])
     try:
         cost = rule.price(layer, needs)
     except UnknownDimensionError as error:
