@@ -15,6 +15,7 @@ from multiprof.backward.rule import Rule
 from multiprof.ir import ALIAS_ROLE, INTEGER_DTYPES, LOOP, PARAMETER, WRITE, Graph, Layer, TensorSpec
 
 NO_GRAD = "no_grad"  # metadata: names of the layers that ran outside autograd's record
+OWN_BACKWARD = "own_backward"  # metadata: names of the layers whose backward pass is code of the model's own
 REQUIRES_GRAD = "requires_grad"  # metadata: names of the inputs that require a gradient
 CHECKPOINTS = "checkpoints"  # metadata: segments, lists of names of layers that are run again in the backward pass
 DETACHED = "detached"  # attribute of an identity that no gradient passes
@@ -54,7 +55,8 @@ def gradients(graph: Graph, rules: Mapping[str, Rule], skip: Set[str] = frozense
     wanted = graph.metadata.get(REQUIRES_GRAD, ())
     requires = {*trained, *(spec.name for spec in graph.inputs if spec.name in wanted and _real(spec))}
     outside: Collection[str] = frozenset(graph.metadata.get(NO_GRAD, ()))
-    ways = [_ways(layer, rules, layer.name in outside) if layer.name not in skip else {} for layer in graph.layers]
+    own: Collection[str] = frozenset(graph.metadata.get(OWN_BACKWARD, ()))
+    ways = [_ways(layer, rules, outside, own) if layer.name not in skip else {} for layer in graph.layers]
     loops = any(region.kind == LOOP for region in graph.regions.values())
     while True:  # what a loop carries from trip to trip is made after it is read
         before = len(requires)
@@ -86,16 +88,20 @@ def gradients(graph: Graph, rules: Mapping[str, Rule], skip: Set[str] = frozense
             return found
 
 
-def _ways(layer: Layer, rules: Mapping[str, Rule], outside: bool) -> Mapping[str, tuple[str, ...]] | None:
+def _ways(
+    layer: Layer, rules: Mapping[str, Rule], outside: Collection[str], own: Collection[str]
+) -> Mapping[str, tuple[str, ...]] | None:
     """Output role -> the input roles that its gradient goes on to; ``None`` where autograd follows the whole layer.
 
     What is written outside the record keeps the gradient of what stood there. What is set to values hands zeros back,
     and what it is a piece of all but a piece of its gradient.
     """
     rule = rules.get(layer.op)
+    if layer.name in own:
+        return None
     if layer.attrs.get(DETACHED):
         return {}
-    if outside or (rule is not None and rule.stops):
+    if layer.name in outside or (rule is not None and rule.stops):
         return {made: (read,) for made, read, kind in layer.aliases if kind == WRITE}
     return None
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from multiprof.backward import RULES
-from multiprof.backward.gradients import CHECKPOINTS, Gradients, gradients
+from multiprof.backward.gradients import CHECKPOINTS, OWN_BACKWARD, Gradients, gradients
 from multiprof.backward.kept import Kept
 from multiprof.backward.lives import step_peak
 from multiprof.backward.optimizers import optimizer, state_bytes, temporary_bytes, update_cost
-from multiprof.backward.rule import Rule
+from multiprof.backward.rule import Rule, lacks
 from multiprof.complex_numbers import NO_COMPLEX, in_real, is_complex
 from multiprof.cost import Cost, Counts, Formula
 from multiprof.errors import FormulaError, UnknownDimensionError, UnsupportedOpError
@@ -21,6 +21,7 @@ from multiprof.report import Report
 from multiprof.training import FREE, NONE, PRICED, UNSUPPORTED, Backward, Training
 
 NO_FORMULA = "no backward formula"
+OWN = lacks("it is in a torch.autograd.Function, whose backward pass is the model's own code")
 
 Formulas = Mapping[str, "Formula | Sequence[Formula]"]
 
@@ -40,8 +41,11 @@ def train(report: Report, formulas: Formulas, optimizer_name: str | None = None,
     segments = _segments(graph, found)
     kept = Kept(report, rules, found, segments)
     accumulated = _accumulated(graph, found)
+    own = frozenset(graph.metadata.get(OWN_BACKWARD, ()))
     parts = {
-        row.name: _part(row, rules.get(row.op), found, number, accumulated.get(number, 0), kept, number in segments)
+        row.name: _part(
+            row, _rule(row, rules, own), found, number, accumulated.get(number, 0), kept, number in segments
+        )
         for number, row in enumerate(report.layers)
     }
     weights = [spec for name, spec in found.trained.items() if name in kept.reached]
@@ -73,6 +77,12 @@ def _rules(graph: Graph, formulas: Formulas) -> dict[str, Rule]:
         elif op in RULES:
             found[op] = RULES[op]
     return found
+
+
+def _rule(row: LayerReport, rules: Mapping[str, Rule], own: Collection[str]) -> Rule | None:
+    """The layer's rule; in a function with a backward pass of its own, only one that somebody gave for its op."""
+    rule = rules.get(row.op)
+    return OWN if row.name in own and rule is RULES.get(row.op) else rule
 
 
 def _segments(graph: Graph, found: Gradients) -> dict[int, int]:

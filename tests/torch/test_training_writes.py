@@ -1,8 +1,11 @@
-"""What a model writes in place, seen by autograd or not, against the gradients that a real backward pass makes."""
+"""What a model does beside autograd's record, against the gradients that a real backward pass makes: what it writes in
+place, and functions of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -101,3 +104,41 @@ def test_a_write_unseen_by_autograd_costs_and_keeps_nothing() -> None:
     (name,) = [row.name for row in report.layers if row.op == "clip"]
     part = report.training.layer(name)
     assert (part.state, part.flops, part.saved) == ("free", 0, ())
+
+
+class Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return x @ weight
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        return gradient @ weight.t(), x.t() @ gradient
+
+
+class OfItsOwn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.weight = nn.Linear(8, 8), nn.Parameter(torch.rand(8, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Product.apply(self.first(x), self.weight)  # type: ignore[no-any-return]
+
+
+def test_an_autograd_function_is_named_as_unsupported_and_gradients_go_through() -> None:
+    """Its own backward pass makes 2·4·8·4 macs, which nobody can know; the layer before it makes 4·8·8."""
+    model, x = OfItsOwn(), torch.rand(4, 8)
+    before = torch.autograd.Function.__dict__["apply"]
+    report = multiprof.analyze(model, x, train=True)
+    assert torch.autograd.Function.__dict__["apply"] is before
+    training = report.training
+    assert training is not None
+    macs, gradients = made(model, x)
+    assert (training.backward.macs, training.gradient_bytes) == (macs - 2 * 4 * 8 * 4, gradients)
+    (reason,) = training.unsupported().values()
+    assert "autograd.Function" in reason
+    assert any("its totals are too low" in warning for warning in report.warnings)
+    with pytest.raises(multiprof.UnsupportedOpError, match=r"autograd\.Function"):
+        multiprof.analyze(model, x, train=True, strict=True)

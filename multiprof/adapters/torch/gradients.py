@@ -1,5 +1,5 @@
-"""What a trace in training mode notes for the backward pass: what stands outside autograd's record, and what is
-checkpointed.
+"""What a trace in training mode notes for the backward pass: what stands outside autograd's record, what is
+checkpointed, and what has a backward pass of the model's own.
 
 Autograd is on while such a trace runs, so that ``torch.no_grad`` in the model means what it says; the tensors of the
 trace require no gradients themselves, so nothing is recorded but what the model does to its parameters alone.
@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 import torch.utils.checkpoint as library
+from torch.autograd import Function
 
 from multiprof.adapters.torch.tracer import Tracer
 
@@ -52,6 +54,30 @@ def checkpoints(tracer: Tracer) -> Iterator[None]:
         del function.apply  # the inherited one again
 
 
+@contextmanager
+def own_backward(tracer: Tracer) -> Iterator[None]:
+    """Note the layers of each ``torch.autograd.Function`` in ``tracer.own``: its forward pass runs unrecorded, and yet
+    gradients go through, in a way that it alone knows.
+    """
+    inherited = Function.__dict__["apply"]
+
+    def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
+        mark, recorded = len(tracer.layers), torch.is_grad_enabled()
+        result = inherited.__func__(cls, *args, **kwargs)
+        if recorded:
+            names = [layer.name for layer in tracer.layers[mark:]]
+            inside = set(names)
+            tracer.outside = [name for name in tracer.outside if name not in inside]
+            tracer.own += names
+        return result
+
+    Function.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        Function.apply = inherited
+
+
 def metadata(tracer: Tracer, inputs: list[str], live: bool) -> dict[str, Any]:
     """What the Graph says of its training form; ``inputs`` are the names of those that require a gradient. A file, not
     ``live``, holds the form that it was written in. Nothing where inference was read.
@@ -62,6 +88,7 @@ def metadata(tracer: Tracer, inputs: list[str], live: bool) -> dict[str, Any]:
     return {
         "train": live,
         "no_grad": [name for name in tracer.outside if name in names],
+        "own_backward": [name for name in tracer.own if name in names],
         "checkpoints": [[name for name in segment if name in names] for segment in tracer.segments],
         "requires_grad": inputs,
     }

@@ -22,7 +22,7 @@ from multiprof.adapters.torch.arguments import Arguments, parameter_names
 from multiprof.adapters.torch.declared import Declarations, ModuleTree, existing_tensors
 from multiprof.adapters.torch.exported import unpacked
 from multiprof.adapters.torch.files import WithoutValues, opened, scripted
-from multiprof.adapters.torch.gradients import checkpoints, metadata
+from multiprof.adapters.torch.gradients import checkpoints, metadata, own_backward
 from multiprof.adapters.torch.mode import ShapeMode
 from multiprof.adapters.torch.pruned import masked, sentence
 from multiprof.adapters.torch.results import returned_tensors
@@ -177,6 +177,7 @@ class _Reading:
                 stack.enter_context(torch.set_grad_enabled(tracer.train))
                 if tracer.train:
                     stack.enter_context(checkpoints(tracer))
+                    stack.enter_context(own_backward(tracer))
                 stack.enter_context(_eager_stance())
                 if torch.get_default_device().type != "cpu":
                     # Under `with torch.device("meta")` the small tensors whose values are kept would have none.

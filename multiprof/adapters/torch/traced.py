@@ -82,6 +82,7 @@ class TracedTensors:
         self.twice = False  # the operation at hand is done for real as well
         self.train = False  # the training form is read: what autograd would record matters
         self.outside: list[str] = []  # layers outside autograd's record
+        self.own: list[str] = []  # layers of an autograd.Function, which has a backward pass of its own
         self.segments: list[list[str]] = []  # layers of each checkpointed call
         self.quantised: dict[int, TensorSpec] = {}  # id of a float tensor that stands for integers -> its spec
         self.packed: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}  # id of packed weights -> weight, bias
