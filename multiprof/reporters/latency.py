@@ -14,6 +14,7 @@ from multiprof.reporters.text import Terminal
 
 if TYPE_CHECKING:
     from multiprof.layer_report import LayerReport
+    from multiprof.prediction import Bound
     from multiprof.report import Report
 
 NOTHING = ("Measured", "nothing: multiprof bench MODEL measures")
@@ -176,9 +177,10 @@ def _layers(
     scale = _batches(report, whole)
     # the predictions are of the report's own batch, in the model's own precision
     alike = scale == 1.0 and not whole.precision
-    predicted = {k.subject: k.seconds for p in report.predictions[:1] if alike for k in p.kernels}
+    prediction = next((p for p in report.predictions if alike), None)
+    kernels = {name: kernel for kernel in (prediction.kernels if prediction else ()) for name in kernel.subject}
     known = {row.name: row for row in report.layers}
-    rows = [_layer(known, m, whole, scale, predicted) for m in shown]
+    rows = [_layer(known, m, whole, scale, kernels) for m in shown]
     found = sum(m.median for m in groups)
     others = [m for m in parts if m.kind == OVERHEAD]
     beside = sum(m.median for m in others)
@@ -194,6 +196,8 @@ def _layers(
     pairs = [("Sum", said)]
     if gap := whole.median - found - beside:
         pairs.append(("Gap", f"{text.duration(abs(gap))} {'in no row' if gap > 0 else 'more in the rows than in all'}"))
+    if prediction and len(report.predictions) > 1:
+        pairs.append(("Predicted", f"each row on {prediction.title}, the first of {len(report.predictions):,} devices"))
     named = sorted((m for m in others if m.label), key=lambda m: m.median, reverse=True)
     for m in named[:MOST]:
         pairs.append(("Beside" if m is named[0] else "", f"{text.duration(m.median)} in {m.label}, of no known layer"))
@@ -207,7 +211,7 @@ def _layer(
     m: Measurement,
     whole: Measurement,
     scale: float,
-    predicted: Mapping[tuple[str, ...], float | None],
+    kernels: Mapping[str, Bound],
 ) -> list[str]:
     rows = [known[name] for name in m.subject if name in known]  # another batch may have layers of its own
     macs = int(sum(row.macs or 0 for row in rows if row.counted) * scale)
@@ -221,8 +225,17 @@ def _layer(
         text.duration(m.iqr),
         f"{m.median / whole.median:.1%}" if whole.median else "",
         text.metric(int(macs / m.median)) if macs and m.median else "",
-        text.duration(predicted[m.subject]) if m.subject in predicted else "",
+        _predicted(m.subject, kernels),
     ]
+
+
+def _predicted(subject: Sequence[str], kernels: Mapping[str, Bound]) -> str:
+    """The predicted time of the kernels that a row is made of; empty where one of them reaches beyond the row."""
+    found = {id(kernels[name]): kernels[name] for name in subject if name in kernels}.values()
+    times = [kernel.seconds for kernel in found]
+    if not times or any(name not in subject for kernel in found for name in kernel.subject):
+        return ""
+    return text.duration(None if None in times else sum(filter(None, times)))
 
 
 def _ops(rows: list[LayerReport]) -> str:

@@ -97,18 +97,22 @@ def duration(seconds: float | None) -> str:
     """``17.2 ms``: three digits and a decimal prefix; ``?`` where unknown."""
     if seconds is None:
         return "?"
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+    return _small(seconds, "s")
 
 
 def energy(joules: float) -> str:
     """``12.5 mJ``."""
-    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6)):
-        if joules >= scale:
-            return f"{joules / scale:.3g} {unit}"
-    return f"{joules * 1e9:.3g} nJ"
+    return _small(joules, "J")
+
+
+def _small(value: float, unit: str) -> str:
+    """Three digits in the largest unit in which they make one or more, once rounded: 999.9 ms are ``1 s``."""
+    if value >= 999.5:
+        return f"{value:,.0f} {unit}"
+    for prefix, scale in (("", 1.0), ("m", 1e-3), ("µ", 1e-6)):
+        if float(shown := f"{value / scale:.3g}") >= 1:
+            return f"{shown} {prefix}{unit}"
+    return f"{value * 1e9:.3g} n{unit}"
 
 
 def shape(dims: Sequence[int | None]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from multiprof import Device, Measurement, Report, predict
 from multiprof.reporters.latency import _ops, render
 from multiprof.reporters.table import render as table
+from multiprof.reporters.text import duration
 
 STEM, HEAD = ("stem.conv", "stem.norm", "stem.act"), ("head",)
 SHARED = {"runner": "cpu", "route": "native", "device": "cpu", "threads": 2}
@@ -82,6 +83,33 @@ def test_predicted_beside_measured(measured):
     stem = after.predictions[0].kernels[0]
     assert stem.subject == STEM
     assert cells(render(after, width=0, ascii=False), "stem.conv")[-1] == f"{stem.seconds:.3g} s"
+
+
+def test_a_row_of_several_kernels_is_predicted_as_their_sum(measured):
+    slow, fast = (Device(name, {"float32": rate}, 100.0, "round numbers") for name, rate in (("a", 1e3), ("b", 2e3)))
+    after = predict(predict(measured, slow), fast)
+    kernels = {kernel.subject: kernel.seconds for kernel in after.predictions[0].kernels}
+    whole, rest = measured.measurements[0], measured.measurements[3:]
+    both = Measurement((1.5,), kind="group", subject=STEM + HEAD, **SHARED)
+    text = render(replace(after, measurements=(whole, both, *rest)), width=0, ascii=False)
+    assert cells(text, "stem.conv")[-1] == f"{kernels[STEM] + kernels[HEAD]:.3g} s"
+    assert "Predicted  each row on a, the first of 2 devices\n" in text
+    part = Measurement((1.5,), kind="group", subject=STEM[:2], **SHARED)  # the kernel holds the activation too
+    text = render(replace(after, measurements=(whole, part, *rest)), width=0, ascii=False)
+    assert "Predicted  each" in text
+    assert "Predicted\n" not in text
+    assert cells(text, "stem.conv")[-1] == "2.30 k"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "?"), (0.0, "0 ns"), (7.5e-7, "750 ns"), (0.9996e-6, "1 µs"), (9.999e-7, "1 µs"), (9.994e-7, "999 ns"),
+        (0.0172, "17.2 ms"), (0.9999, "1 s"), (12.0, "12 s"), (999.6, "1,000 s"), (12345.6, "12,346 s"),
+    ],
+)  # fmt: skip
+def test_durations_have_three_digits_and_no_exponent(seconds, said):
+    assert duration(seconds) == said
 
 
 def test_a_larger_batch_does_more_work(whole):
