@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 from multiprof_benchmark.bench import benchmark
 from multiprof_benchmark.runners.base import Part
+from multiprof_benchmark.sessions.keras_scopes import Scopes
 from multiprof_benchmark.sessions.mxnet_trace import _spent
 from multiprof_benchmark.sessions.named import ITSELF, by_merged_scopes, by_path, by_scope
 from multiprof_benchmark.sessions.tensorflow_trace import plain
@@ -72,6 +73,19 @@ def test_keras_on_every_backend(saved, monkeypatch, backend):
     if backend != "jax":  # XLA merges what it likes
         assert homes["first"] != homes["second"]
         assert homes["both.forward_lstm"] != homes["both.backward_lstm"]
+
+
+def test_a_keras_layer_whose_name_has_a_dot():
+    """As mobilenetv2_1.00_224 of keras.applications has: its path is written as in the model's graph."""
+    x = keras.Input((3,))
+    inner = keras.Sequential([layers.Dense(2, name="last")], name="net_1.00")
+    model = keras.Model(x, inner(x))
+    (dense,) = (row for row in multiprof.analyze(model, (1, 3)).layers if row.macs)
+    scopes = Scopes(model, clock=True)
+    with scopes.active():
+        model(np.zeros((1, 3), np.float32))
+    assert dense.name.startswith("net_1_00.last/")
+    assert scopes.taken.keys() == {"", "net_1_00", "net_1_00.last"}
 
 
 def test_a_saved_model_of_tensorflow(saved):

@@ -55,7 +55,7 @@ class Scopes:
 
     def _call(self, layer: Any, run: Callable[[], Any]) -> Any:
         outer = self.stack[-1] if self.stack else ""
-        own = "" if layer is self.model else layer.name
+        own = "" if layer is self.model else layer.name.replace(".", "_")  # as the adapter writes it in a path
         path = f"{outer}.{own}" if outer and own else own or outer
         self.stack.append(path)
         start = perf_counter()
