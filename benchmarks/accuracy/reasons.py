@@ -103,7 +103,8 @@ REASONS: Lines = (
     (
         ("multiprof",),
         "what others may choose otherwise: causal attention in full, a bilinear layer as two products, pruned "
-        "weights at their dense size, a multiply-add of complex numbers as one.",
+        "weights at their dense size, complex numbers in operations on real ones (the others take a complex "
+        "multiply-add for one, a quarter of its work).",
     ),
 )
 

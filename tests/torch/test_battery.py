@@ -23,6 +23,7 @@ CASES = cases()
 APART = {
     "bilinear": 8 * 16 * 20 * 12,  # one kernel over all triples, with no product after the first
     "a linear quantised to int8, dynamically": 0,  # in a kernel that hides its weights
+    "complex numbers": 8 * 64 * 32,  # products of complex numbers
 }
 
 
