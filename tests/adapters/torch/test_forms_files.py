@@ -366,3 +366,29 @@ def test_several_programs_in_one_file(tmp_path: Path) -> None:
     package_pt2(str(tmp_path / "two.pt2"), exported_programs={"one": program, "two": program})
     with pytest.raises(ModelError, match=r"several programs \((one, two|two, one)\)"):
         multiprof.analyze(tmp_path / "two.pt2")
+
+
+class Ranges(nn.Module):
+    """``arange`` of two and three numbers, products with constants, one weight in two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(10, 8)
+        self.head = nn.Linear(8, 10, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = torch.arange(0, x.shape[1]) % 2
+        odd = torch.arange(1, x.shape[1] + 1, 2) * 3
+        return self.head(self.embed(x * 3 + places)) * 5 + odd.sum()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("form", ["traced", "scripted"])
+def test_constants_and_ranges(form: str, tmp_path: Path) -> None:
+    """Objects of the file's two pickles are told apart, and so are the operators of one name."""
+    example = torch.ones(2, 6, dtype=torch.int64)
+    save(Ranges(), (example,), form, tmp_path / "m.pt")
+    report = multiprof.analyze(tmp_path / "m.pt", [example])
+    assert (report.macs, report.params) == (2 * 6 * 8 * 10, 80) and not report.unsupported()
+    assert [layer.y.shape for layer in report.graph.layers if layer.op == "arange"] == [(6,), (3,)]

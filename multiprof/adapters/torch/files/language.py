@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from multiprof.adapters.torch.files.primitives import Raised, call_operator
+from multiprof.adapters.torch.files.primitives import Raised, call_operator, within_bounds
 from multiprof.adapters.torch.files.source import Class, Code, Function, out_of_bounds, place
 from multiprof.errors import ModelError
 
@@ -144,6 +144,7 @@ class Language:
         if isinstance(target, ast.Name):
             local[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
+            within_bounds(value)
             values = list(value)
             if len(values) != len(target.elts):
                 raise ValueError(f"{len(values)} values for {len(target.elts)} names")
@@ -218,10 +219,12 @@ class Language:
 
     def _of_binop(self, node: ast.BinOp, local: dict[str, Any]) -> Any:
         name = _BINARY[type(node.op).__name__]
-        return call_operator("aten", name, [self._value(node.left, local), self._value(node.right, local)], {})
+        return self._operator("aten", name, [self._value(node.left, local), self._value(node.right, local)], {})
 
     def _of_compare(self, node: ast.Compare, local: dict[str, Any]) -> Any:
         left, right = self._value(node.left, local), self._value(node.comparators[0], local)
+        for operand in (left, right):
+            within_bounds(operand)
         return _COMPARED[type(node.ops[0]).__name__](left, right)
 
     # -- calls -----------------------------------------------------------------------------------------------------
@@ -254,6 +257,9 @@ class Language:
         if name == "isinstance":
             return self._is_a(self._value(node.args[0], local), node.args[1])
         args, _ = self._arguments(node, local)
+        for value in args:
+            if name == "str":
+                within_bounds(value)
         if name == "getattr":
             return get_attribute(args[0], args[1])
         if name in ("int", "float", "bool", "str"):
@@ -268,16 +274,22 @@ class Language:
         if path == "torch.device":
             return torch.device(*args)
         if path.startswith("torch."):
-            return call_operator("aten", path.removeprefix("torch."), args, kwargs)
+            return self._operator("aten", path.removeprefix("torch."), args, kwargs)
         if path.startswith("ops."):
             namespace, _, name = path.removeprefix("ops.").partition(".")
-            return call_operator(namespace, name, args, kwargs)
+            return self._operator(namespace, name, args, kwargs)
         found = self.code.find(path)
         if isinstance(found, Function):
             return self.call(found, args, kwargs)
         if isinstance(found, Class):
             return self._make(found, args, kwargs)
         raise ModelError(f"the code calls {path}, which the file does not define")
+
+    def _operator(self, namespace: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        made = call_operator(namespace, name, args, kwargs)
+        if type(made) in (list, str) and not (args and made is args[0]):
+            self.steps += len(made) // 64  # a statement makes few items: what all of them take is bounded, too
+        return made
 
     def _make(self, kind: Class, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if kind.base == "NamedTuple":

@@ -52,6 +52,9 @@ def call_operator(namespace: str, name: str, args: list[Any], kwargs: dict[str, 
         if of_list or not any(map(_holds_tensor, args)):
             plain = _PLAIN.get(name)
             if plain is not None:
+                for value in args:
+                    if name in _GO_THROUGH or type(value) is range:
+                        within_bounds(value)
                 return _bounded(plain(*args, **kwargs))
     return _bounded(_by_torch(namespace, name, args, kwargs))
 
@@ -80,13 +83,15 @@ def _by_torch(namespace: str, name: str, args: list[Any], kwargs: dict[str, Any]
 
 def _schema(namespace: str, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """The first overload that the arguments fit."""
-    for schema in torch._C._jit_get_schemas_for_operator(f"{namespace}::{name}"):
-        arguments = schema.arguments
-        names = {a.name for a in arguments}
-        if len(args) <= len(arguments) and kwargs.keys() <= names:
-            rest = arguments[len(args) :]
-            if all(a.has_default_value() or a.name in kwargs for a in rest) and all(
-                _fits(str(a.real_type), value) for a, value in zip(arguments, args, strict=False)
+    schemas = torch._C._jit_get_schemas_for_operator(f"{namespace}::{name}")
+    for by_position in (False, True):  # at last what has to be named may stand in order, too
+        for schema in schemas:
+            in_order = [a for a in schema.arguments if by_position or not a.kwarg_only]
+            given = {a.name for a in in_order[: len(args)]}
+            if len(args) > len(in_order) or given & kwargs.keys() or kwargs.keys() - {a.name for a in schema.arguments}:
+                continue
+            if all(a.has_default_value() or a.name in given | kwargs.keys() for a in schema.arguments) and all(
+                _fits(str(a.real_type), value) for a, value in zip(in_order, args, strict=False)
             ):
                 return schema
     return None
@@ -141,6 +146,22 @@ def _bounded(value: Any) -> Any:
     return value
 
 
+def within_bounds(value: Any) -> None:
+    """Refuse what would keep Python's own functions busy without end: long ranges, lists that hold lists many times."""
+    if type(value) is range:
+        if value[_LARGEST:]:
+            raise out_of_bounds("a range of more than a million numbers becomes a list")
+        return
+    waiting, seen = [value], 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, (list, tuple, Mapping)):
+            waiting += item.values() if isinstance(item, Mapping) else item
+            seen += 1 + len(item)
+            if seen > _LARGEST:
+                raise out_of_bounds("lists in lists, of more than a million items together")
+
+
 # -- numbers, texts, lists ---------------------------------------------------------------------------------------------
 
 
@@ -166,10 +187,29 @@ def _pow(a: Any, b: Any) -> Any:
     return a**b
 
 
+def _remainder(a: Any, b: Any) -> Any:
+    if isinstance(a, str):  # which Python would take for a format
+        raise TypeError("the remainder of a text")
+    return a % b
+
+
 def _format(text: str, *values: Any) -> str:
     for value in values:
         text = text.replace("{}", str(value) if not isinstance(value, torch.Tensor) else "a tensor", 1)
+        _bounded(text)
     return text
+
+
+def _join(between: str, texts: Sequence[str]) -> str:
+    if sum(map(len, texts)) + len(between) * len(texts) > _LARGEST:
+        raise out_of_bounds("a text of more than a million characters")
+    return between.join(texts)
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    if len(text) + text.count(old) * len(new) > _LARGEST:
+        raise out_of_bounds("a text of more than a million characters")
+    return text.replace(old, new)
 
 
 def _slice(x: Any, start: Any = None, end: Any = None, step: int = 1) -> Any:
@@ -210,7 +250,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "add": _add, "sub": lambda a, b, alpha=1: a - alpha * b, "mul": _mul, "div": _div,
     "floordiv": lambda a, b: a // b, "floor_divide": lambda a, b: a // b, "true_divide": lambda a, b: a / b,
     "rsub": lambda a, b: b - a, "trunc": math.trunc, "square": lambda a: a * a, "rsqrt": lambda a: a**-0.5,
-    "remainder": lambda a, b: a % b, "pow": _pow, "neg": lambda a: -a,
+    "remainder": _remainder, "pow": _pow, "neg": lambda a: -a,
     "abs": abs, "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b, "__not__": lambda a: not a,
     "__and__": lambda a, b: a & b, "__or__": lambda a, b: a | b, "__xor__": lambda a, b: a ^ b,
@@ -222,16 +262,36 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "reverse": lambda x: x.reverse(), "sort": lambda x, reverse=False: x.sort(reverse=reverse), "sorted": sorted,
     "index": lambda x, v: x.index(v), "count": lambda x, v: x.count(v), "keys": lambda x: list(x.keys()),
     "values": lambda x: list(x.values()), "items": lambda x: list(x.items()), "get": lambda x, k, *d: x.get(k, *d),
-    "update": lambda x, y: x.update(y), "dict": dict, "format": _format, "str": str, "join": lambda s, x: s.join(x),
+    "update": lambda x, y: x.update(y), "dict": dict, "format": _format, "str": str, "join": _join,
     "split": lambda s, *a: s.split(*a), "startswith": lambda s, p: s.startswith(p), "lower": lambda s: s.lower(),
-    "endswith": lambda s, p: s.endswith(p), "replace": lambda s, a, b: s.replace(a, b), "strip": lambda s: s.strip(),
+    "endswith": lambda s, p: s.endswith(p), "replace": _replace, "strip": lambda s: s.strip(),
     "Int": int, "Float": float, "Bool": bool, "IntImplicit": int, "FloatImplicit": float, "ScalarImplicit": lambda a: a,
     "ceil": math.ceil, "floor": math.floor, "sqrt": math.sqrt, "log": math.log, "exp": math.exp, "round": round,
     "__range_length": lambda lo, hi, step: len(range(lo, hi, step)), "__derive_index": _derive, "warn": _warn,
     "is_scripting": lambda: True, "is_autocast_enabled": lambda *_: False, "is_grad_enabled": lambda: False,
     "set_grad_enabled": _warn, "manual_seed": _warn, "_assert_int_or_pair": lambda x, *_: x, "item": lambda a: a,
-    "any": any, "all": all, "sum": sum, "min": min, "max": max, "numel": len, "unbind": list, "mod": lambda a, b: a % b,
+    "any": any, "all": all, "sum": sum, "min": min, "max": max, "numel": len, "unbind": list, "mod": _remainder,
 }  # fmt: skip
+# Operators that go through lists of lists to the last item.
+_GO_THROUGH = frozenset(
+    (
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "__contains__",
+        "index",
+        "count",
+        "sort",
+        "sorted",
+        "str",
+        "format",
+        "min",
+        "max",
+    )
+)
 # Operators on lists and dicts that hold tensors, too.
 _CONTAINERS = frozenset(
     (
@@ -286,4 +346,4 @@ _PRIM: dict[str, Callable[..., Any]] = {
     "ndim": lambda x: x.dim(), "name": lambda x: None,
 }  # fmt: skip
 
-__all__ = ["DTYPES", "Raised", "call_operator"]
+__all__ = ["DTYPES", "Raised", "call_operator", "within_bounds"]

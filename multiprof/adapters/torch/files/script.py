@@ -112,17 +112,20 @@ class _Loader:
         self.code = Code(archive)
         self.constants: list[Any] = []
         self.language = Language(self.code, self.constants)
-        self._made: dict[int, Any] = {}
+        self._made: dict[int, Any] = {}  # by id of what a pickle describes
+        self._described: list[Any] = []  # both pickles, kept so that no id is taken a second time
         self._tensors: dict[Any, torch.Tensor] = {}
 
     def model(self) -> ScriptModel:
         if "constants.pkl" in self.archive:
             self.folder = "constants"
-            constants = self._value(look(self.archive.read("constants.pkl")), True)
+            self._described.append(look(self.archive.read("constants.pkl")))
+            constants = self._value(self._described[-1], True)
             # A single number, which a trace stores as a tensor, is a number again.
             self.constants.extend(c.item() if _is_number(c) else c for c in constants)
         self.folder = "data"
         top = look(self.archive.read("data.pkl"))
+        self._described.append(top)
         if not isinstance(top, Made):
             raise ValueError("no module")
         made = self._value(top, True)
