@@ -54,25 +54,26 @@ def _price(layer: Layer, needs: Needs) -> Cost:
 def _keeps(layer: Layer, needs: Needs) -> Iterable[str]:
     if fused(layer):
         return [role for role in ("q", "k", "v", "mask") if role in layer.inputs] + ["y"]
-    if layer.attrs.get("dropout"):
+    if "weights" not in layer.outputs:
         return ("v",)
-    return ("weights", "q", "k", "v")
+    return ("k", "v") if layer.attrs.get("dropout") else ("weights", "k", "v")
 
 
 def _extra(layer: Layer, needs: Needs) -> Extra:
     """The logarithm of each row's sum, in 32 bits or more; with dropout scaled copies of q and k, and the
-    probabilities, the mask and their product.
+    probabilities, the mask and their product; where the weights are a result too, q alone is scaled.
     """
     symbols = _symbols(layer)
     if layer.attrs.get("dropout"):
-        q, k = layer.inputs["q"], layer.inputs["k"]
+        q = layer.inputs["q"]
+        scaled = q.nbytes if "weights" in layer.outputs else q.nbytes + layer.inputs["k"].nbytes
         scores = symbols["N"] * symbols["h"] * layer.attrs["q_len"] * layer.attrs["kv_len"]
         return (
-            ("scaled", q.nbytes + k.nbytes),
+            ("scaled", scaled),
             ("probabilities", 3 * scores * (q.nbytes // q.numel if q.numel else 0)),
         )
     if not fused(layer):
-        return ()
+        return (("scaled", layer.inputs["q"].nbytes),)
     width = 8 if layer.y.dtype == "float64" else 4
     return (("logsumexp", symbols["N"] * symbols["h"] * layer.attrs["q_len"] * width),)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from multiprof.backward.rule import Needs, Rule, lacks, moved, spread_back, stops, term
 from multiprof.backward.window import positions
+from multiprof.complex_numbers import COMPLEX
 from multiprof.cost import Cost, Counts
 from multiprof.formulas.rotary import rotary_embedding
 from multiprof.formulas.spectral import fft
@@ -27,6 +28,11 @@ def _pad(layer: Layer, needs: Needs) -> Cost:
     if layer.attrs.get("mode", "constant") == "constant":
         return Cost()
     return _summed(layer, needs)
+
+
+def _pad_keeps(layer: Layer, needs: Needs) -> Iterable[str]:
+    """Kernels that mirror or repeat the edge keep what they read, for its shape alone; circles are made of copies."""
+    return ("x",) if layer.attrs.get("mode") in ("reflect", "replicate") else ()
 
 
 def _by_index(layer: Layer, needs: Needs) -> Cost:
@@ -81,6 +87,11 @@ def _transform(layer: Layer, needs: Needs) -> Cost:
     return Cost({"input_grad": fft.price(layer).counts})
 
 
+def _transform_keeps(layer: Layer, needs: Needs) -> Iterable[str]:
+    """Of real numbers PyTorch keeps what it read, for its shape alone."""
+    return () if layer.x.dtype in COMPLEX else ("x",)
+
+
 def _through(layer: Layer, needs: Needs) -> Cost:
     """input_grad: |y| cmps
 
@@ -101,7 +112,7 @@ RULES = {
     **{op: moved(_BACK) for op in ("flip", "roll", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle")},
     "expand": Rule(_summed, source="sum_to of PyTorch"),
     "repeat": Rule(_summed, source="repeat_backward of PyTorch"),
-    "pad": Rule(_pad, source="a slice; of copies a sum"),
+    "pad": Rule(_pad, _pad_keeps, source="a slice; of copies a sum"),
     "unfold": Rule(_windows, source="col2im"),
     "gather": Rule(_by_index, _indices, source="scatter_add_"),
     "index": Rule(_by_index, _indices, source="index_put_ with accumulate"),
@@ -112,7 +123,7 @@ RULES = {
     "index_reduce": Rule(_combined, _indices, source="g, and a gather of it"),
     "segment_reduce": lacks(_NOT_YET),
     "rotary_embedding": Rule(_rotate, _tables, source="the rotation by −θ"),
-    "fft": Rule(_transform, source="fft_r2c_backward and fft_c2r_backward of PyTorch"),
+    "fft": Rule(_transform, _transform_keeps, source="fft_r2c_backward and fft_c2r_backward of PyTorch"),
     "stft": lacks(_NOT_YET),
     "fake_quantize": Rule(
         _through, lambda layer, needs: (), lambda layer, needs: (("mask", layer.x.numel),), source="Jacob et al. 2018"

@@ -162,14 +162,25 @@ def _y(layer: Layer, needs: Needs) -> Iterable[str]:
 
 
 def _from_batch(layer: Layer, needs: Needs) -> Extra:
-    """Mean and rstd of each group, in 32 bits or more; one of the two for the root mean square."""
+    """Mean and rstd of each group, in 32 bits or more."""
     if layer.op == "batch_norm" and not layer.attrs.get("batch_stats"):
         return ()
     if layer.attrs.get("running_stats"):
         return ()
     width = 8 if layer.y.dtype == "float64" else 4
-    each = 1 if layer.op == "rms_norm" else 2
-    return (("statistics", each * _groups(layer) * width),)
+    return (("statistics", 2 * _groups(layer) * width),)
+
+
+def _root_keeps(layer: Layer, needs: Needs) -> Iterable[str]:
+    return ("x",) if "x" in needs else ()
+
+
+def _root_extra(layer: Layer, needs: Needs) -> Extra:
+    """rstd of each group, in 32 bits or more, for x, and the normalised x for the weight: it is several operations."""
+    if "x" in needs:
+        yield "statistics", _groups(layer) * (8 if layer.y.dtype == "float64" else 4)
+    if "weight" in needs:
+        yield "normalised", layer.x.nbytes
 
 
 def _sums_and_powers(layer: Layer, needs: Needs) -> Extra:
@@ -182,7 +193,7 @@ RULES = {
     "instance_norm": Rule(_instance_norm, _x, _from_batch, source=_KERNEL),
     "layer_norm": Rule(_layer_norm, _x, _from_batch, source=_KERNEL),
     "group_norm": Rule(_group_norm, _x, _from_batch, source=_KERNEL),
-    "rms_norm": Rule(_rms_norm, _x, _from_batch, source="Zhang and Sennrich 2019"),
+    "rms_norm": Rule(_rms_norm, _root_keeps, _root_extra, source="Zhang and Sennrich 2019"),
     "local_response_norm": Rule(_local_response, _x, _sums_and_powers, source="Krizhevsky et al. 2012"),
     "softmax": Rule(_softmax, _y, source="softmax_backward_data of PyTorch"),
     "log_softmax": Rule(_log_softmax, _y, source="log_softmax_backward_data of PyTorch"),

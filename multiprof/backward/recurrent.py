@@ -78,12 +78,19 @@ def _price(layer: Layer, needs: Needs) -> Cost:
 
 def _keeps(layer: Layer, needs: Needs) -> Iterable[str]:
     kept = [role for role in ("x", "h0", "c0") if role in layer.inputs]
+    if layer.op == "rnn" and _cell(layer):
+        kept.append("y")
     return kept + list(layer.outputs) if _whole(layer) else kept
 
 
 def _whole(layer: Layer) -> bool:
     """Whether one kernel makes the whole sequence (oneDNN), and not a loop over its steps."""
-    return layer.op == "lstm" and not layer.attrs.get("proj_size") and layer.x.dtype == "float32"
+    return layer.op == "lstm" and not layer.attrs.get("proj_size") and layer.x.dtype == "float32" and not _cell(layer)
+
+
+def _cell(layer: Layer) -> bool:
+    """Whether it is one step by itself: each sequence has one, and its state is no output beside y."""
+    return "hn" not in layer.outputs and size(layer, "steps") == sequences(layer)
 
 
 def _pitch(columns: int) -> int:
@@ -108,7 +115,7 @@ def _workspace(layer: Layer) -> int:
 
 def _extra(layer: Layer, needs: Needs) -> Extra:
     """What a step leaves, H elements a unit: an LSTM its gates, c, tanh c and h; a GRU its gates, n, h − n, the product
-    of the state and h; an RNN h. The last h is the output's.
+    of the state and h; an RNN h. The last h is the output's, and nothing reads the last c, but in a projected LSTM.
     """
     if _whole(layer):
         return (("workspace", _workspace(layer)),)
@@ -116,7 +123,8 @@ def _extra(layer: Layer, needs: Needs) -> Extra:
     width = y.nbytes // y.numel if y.numel else 0
     s, h = size(layer, "steps"), size(layer, "hidden_size")
     last = sequences(layer) * h
-    elements = {"lstm": 7 * s * h - last, "gru": 7 * s * h - last, "rnn": s * h}[layer.op]
+    ends = last if layer.attrs.get("proj_size") else 2 * last
+    elements = {"lstm": 7 * s * h - ends, "gru": 7 * s * h - last, "rnn": 0 if _cell(layer) else s * h}[layer.op]
     return (("steps", elements * width),)
 
 

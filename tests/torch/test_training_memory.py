@@ -109,6 +109,44 @@ def test_most_saved_activations_are_exact(training_nets):
         assert multiprof.analyze(model, x, train=True).training.saved_bytes == saved_bytes(model, x), name
 
 
+class Called(nn.Module):
+    def __init__(self, call: Any, **modules: nn.Module) -> None:
+        super().__init__()
+        self.call = call
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.call(self, x)
+
+
+# Behind a layer of 8 -> 8 features on 5 positions of 2 samples.
+KEPT = {
+    "rms norm": lambda: Called(lambda m, x: m.n(m.l(x)), l=nn.Linear(8, 8), n=nn.RMSNorm(8)),
+    "rms norm of the input": lambda: Called(lambda m, x: m.l(m.n(x)), l=nn.Linear(8, 8), n=nn.RMSNorm(8)),
+    "reflected": lambda: Called(
+        lambda m, x: torch.nn.functional.pad(m.l(x), (1, 1), mode="reflect"), l=nn.Linear(8, 8)
+    ),
+    "real fft": lambda: Called(lambda m, x: torch.fft.irfft(torch.fft.rfft(m.l(x)) * 2), l=nn.Linear(8, 8)),
+    "attention with weights": lambda: Called(lambda m, x: m.a(x, x, x), a=nn.MultiheadAttention(8, 2)),
+    "dropped attention with weights": lambda: Called(
+        lambda m, x: m.a(x, x, x)[0], a=nn.MultiheadAttention(8, 2, dropout=0.1)
+    ),
+    "lstm cell": lambda: Called(lambda m, x: m.c(x[0], m.c(x[1]))[0], c=nn.LSTMCell(8, 6)),
+    "gru cell": lambda: Called(lambda m, x: m.c(x[0], m.c(x[1])), c=nn.GRUCell(8, 6)),
+    "rnn cell": lambda: Called(lambda m, x: m.c(x[0], m.c(x[1])), c=nn.RNNCell(8, 6)),
+    "double lstm": lambda: Called(lambda m, x: m.r(x.double())[0], r=nn.LSTM(8, 6).double()),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_single_layers_keep_exactly_what_autograd_does(name):
+    model, x = KEPT[name]().train(), torch.rand(5, 2, 8)
+    training = multiprof.analyze(model, x, train=True).training
+    assert training.saved_bytes == saved_bytes(model, x)
+    assert training.peak is not None
+
+
 # Within a tenth. No workspace is counted: where these small networks peak in a convolution or a recurrent layer whose
 # operands oneDNN copies into its own layout, the peak is that much higher.
 PEAKS = ("mlp", "alexnet", "resnet", "mobilenet", "gpt", "vit", "plain", "gru", "rnn", "encoder")

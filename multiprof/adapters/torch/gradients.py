@@ -71,11 +71,11 @@ def own_backward(tracer: Tracer) -> Iterator[None]:
             tracer.own += names
         return result
 
-    Function.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
+    Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        Function.apply = inherited
+        Function.apply = inherited  # type: ignore[method-assign]
 
 
 def metadata(tracer: Tracer, inputs: list[str], live: bool) -> dict[str, Any]:
