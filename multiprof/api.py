@@ -125,7 +125,7 @@ def predict(report: Report, *on: str | os.PathLike[str] | Device) -> Report:
         raise UsageError("predict: name at least one device; multiprof devices lists those that are known")
     from multiprof import roofline  # most analyses never need it
 
-    found = [device for given in on for device in _devices(given)]
+    found = [device for given in on for device in devices_named(given)]
     made = tuple(roofline.predict(report.graph, report.layers, device) for device in found)
     return replace(report, predictions=(*report.predictions, *made))
 
@@ -147,7 +147,8 @@ def benchmark(model: Any, inputs: Any = None, *, on: str | Sequence[str] = ("cpu
     return report
 
 
-def _devices(given: str | os.PathLike[str] | Device) -> list[Device]:
+def devices_named(given: str | os.PathLike[str] | Device) -> list[Device]:
+    """The devices that `predict` takes ``given`` for; `UsageError` where there are none."""
     if isinstance(given, Device):
         return [given]
     name = os.fspath(given)
@@ -315,4 +316,4 @@ def _file_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-__all__ = ["analyze", "benchmark", "load", "predict", "runners"]
+__all__ = ["analyze", "benchmark", "devices_named", "load", "predict", "runners"]

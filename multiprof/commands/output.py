@@ -59,19 +59,19 @@ def show_report(args: argparse.Namespace, make: Callable[[], Report], default: s
     """Make a report, show it as the arguments say, in the ``default`` format where they say nothing, and return the
     exit code.
 
-    What is wrong with the formats is said before anything is made.
+    What is wrong with the formats or the devices is said before anything is made.
     """
+    from multiprof.api import devices_named, predict
     from multiprof.registry import build
 
     registry = build()
     outputs = plan(args.format, args.output, registry, default)
     wanted = {key: getattr(args, key) for key in SHAPING if getattr(args, key) is not None}
     _check_options(wanted, outputs)
+    on = [device for name in args.device for device in devices_named(name)]
     report = make()
-    if args.device:
-        from multiprof.api import predict
-
-        report = predict(report, *args.device)
+    if on:
+        report = predict(report, *on)
     shown = ""
     for output in outputs:
         options = {key: value for key, value in wanted.items() if key in output.reporter.options}
@@ -163,13 +163,24 @@ def _letters(text: str) -> str:
 def _verdict(args: argparse.Namespace, report: Report) -> int:
     missing = report.unsupported()
     if not missing:
-        return 0
+        return _backward_verdict(args, report)
     ops = ", ".join(f"{op} ({len(layers)})" for op, layers in missing.items())
     if args.strict:
         complain(f"error: --strict: layers without a cost: {ops}")
         return 1
     say(args, f"warning: layers without a cost, the totals are too low: {ops}")
     return 0
+
+
+def _backward_verdict(args: argparse.Namespace, report: Report) -> int:
+    """What the backward pass lacks is among the report's warnings: it is an error where all has to have a cost."""
+    lacking = report.training.unsupported() if report.training is not None else {}
+    if not args.strict or not lacking:
+        return 0
+    numbers = Counter(report.layer(name).op for name in lacking)
+    ops = ", ".join(f"{op} ({number})" for op, number in numbers.items())
+    complain(f"error: --strict: layers whose backward pass has no cost: {ops}")
+    return 1
 
 
 def _at_least(least: int) -> Any:

@@ -126,9 +126,9 @@ class _Call:
                 continue
             routes = [route for route in runner.routes(subject) if settings.route in ("", route)]
             if not routes:
-                wanted = settings.route or "any"
+                wanted = f"{settings.route} route" if settings.route else "route"
                 why = "; ".join(subject.notes) or "see multiprof runners"
-                self.failures.append(f"{name}: no {wanted} route from {subject.framework}; {why}")
+                self.failures.append(f"{name}: no {wanted} from {subject.framework}; {why}")
                 continue
             for threads in settings.threads:
                 if threads > usable_cores():

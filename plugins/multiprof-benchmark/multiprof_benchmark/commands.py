@@ -39,7 +39,9 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--on", default="cpu", metavar="RUNNERS", help="runtimes, such as tflite,cpu (default: cpu)")
     group.add_argument("--threads", default="1", metavar="N,…", help="threads of the runtime (default: 1)")
     group.add_argument("--batch", default="", metavar="N,…", help="batch sizes (default: that of the inputs)")
-    group.add_argument("--precision", default="", metavar="P,…", help="fp32, fp16, bf16 (default: the model's own)")
+    group.add_argument(
+        "--precision", default="", metavar="P,…", help="fp32, fp16, bf16, int8 (default: the model's own)"
+    )
     group.add_argument("--route", default="", help="native, converted or synthesised (default: the best there is)")
     group.add_argument("--quick", action="store_true", help="fewer samples")
     group.add_argument("--no-layers", action="store_true", help="the whole model alone")

@@ -44,6 +44,17 @@ def test_too_much_memory_is_one_line(nets, capsys):
     assert last.endswith("cpu (native), 1 thread: needs more memory than the 1.0 GiB it may have, and was stopped")
 
 
+def test_no_route_is_one_line(nets, capsys):
+    assert main(["bench", f"{nets}:without_inputs", "--no-inputs", "--on", "onnxruntime", "-q"]) == 2
+    assert capsys.readouterr().err == "multiprof: error: onnxruntime: no route from torch; see multiprof runners\n"
+
+
+def test_an_unknown_device_is_said_before_anything_is_measured(nets, capsys):
+    assert main(["bench", f"{nets}:without_inputs", "--no-inputs", "--device", "!"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("multiprof: error: unknown device '!'; multiprof devices lists those that are known")
+
+
 def test_sizes():
     assert [_bytes("--memory", text) for text in ("", "7", "2k", "4G")] == [None, 7, 2048, 4 * 2**30]
     for wrong in ("4Q", "G", "0", "-1", "1.5G"):
