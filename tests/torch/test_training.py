@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import multiprof
 from multiprof.backward.step import train
+from multiprof.cli import main
 from multiprof.engine import price
 from multiprof.passes import training_form
 from multiprof.registry import build
@@ -238,3 +239,23 @@ def test_a_saved_report_is_the_same(tmp_path):
     report.save(tmp_path / "r.json")
     again = multiprof.load(tmp_path / "r.json")
     assert again == report and again.step == report.step and str(again) == str(report)
+
+
+def test_strict_on_the_command_line_fails_where_the_backward_pass_has_no_cost(tmp_path, capsys):
+    path = tmp_path / "special_net.py"
+    path.write_text(
+        "import torch\n"
+        "class Net(torch.nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return torch.lgamma(super().forward(x))\n"
+        "def build():\n"
+        "    return Net(8, 4)\n"
+    )
+    line = ["analyze", f"{path}:build", "--input", "4x8", "--train"]
+    assert main(line) == 0
+    assert "its totals are too low" in capsys.readouterr().err
+    assert main([*line, "--strict", "-q"]) == 1
+    assert (
+        capsys.readouterr().err == "multiprof: error: --strict: layers whose backward pass has no cost: special (1)\n"
+    )
+    assert main([*line[:-1], "--strict", "-q"]) == 0
