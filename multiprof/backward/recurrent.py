@@ -77,7 +77,7 @@ def _price(layer: Layer, needs: Needs) -> Cost:
 
 
 def _keeps(layer: Layer, needs: Needs) -> Iterable[str]:
-    kept = [role for role in ("x", "h0", "c0") if role in layer.inputs]
+    kept: list[str] = [role for role in ("x", "h0", "c0") if role in layer.inputs]
     if layer.op == "rnn" and _cell(layer):
         kept.append("y")
     return kept + list(layer.outputs) if _whole(layer) else kept
