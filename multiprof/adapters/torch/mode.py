@@ -21,6 +21,7 @@ from multiprof.adapters.torch import autocast
 from multiprof.adapters.torch.foreign import emit_foreign, foreign_name
 from multiprof.adapters.torch.table import ATEN, RULES, STAYING, WHOLE, Direct, passthrough
 from multiprof.adapters.torch.tracer import META, RefusedError, Tracer, ValueNeededError
+from multiprof.errors import ModelError
 
 Tensor = torch.Tensor
 
@@ -163,6 +164,11 @@ class ShapeMode(TorchFunctionMode):
             return tensor
         tracer = self.tracer
         spec = tracer.spec(tensor)
+        if tensor.layout is not torch.strided:  # a dense stand-in would be counted as what it is
+            raise ModelError(
+                f"{spec.name} is a sparse tensor ({str(tensor.layout).removeprefix('torch.')}); of these, products of "
+                f"a matrix and a dense one are counted, by @, torch.mm and torch.sparse.mm, and no {tracer.source}"
+            )
         twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
         made = twin
         while True:  # under vmap and grad it is made with a wrapper around it, and operators beneath see what is inside

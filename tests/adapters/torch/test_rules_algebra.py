@@ -137,6 +137,35 @@ def test_only_what_is_stored_is_multiplied(layout: str, positions: int) -> None:
     assert report.macs == 2 * 12 * 3 + 6 * 3 * 4
 
 
+class Unpriced(torch.nn.Module):
+    """A sparse matrix, in an operation of which there is no count on what it stores."""
+
+    def __init__(self, layout: str, operation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.register_buffer("edges", getattr(torch.eye(4), layout)())
+        self.operation = operation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.operation(self.edges, x)
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda s, x: s.to_dense() @ x,
+        lambda s, x: F.linear(x, s),
+        lambda s, x: torch.addmm(x, s, x),
+        lambda s, x: torch.sparse.addmm(x, s, x),
+    ],
+    ids=["to_dense", "linear", "addmm", "sparse.addmm"],
+)
+def test_other_operations_on_sparse_matrices_are_refused(layout: str, operation: Any) -> None:
+    """They are not counted as if the matrix were dense, nor a dense one as if it were sparse."""
+    with pytest.raises(multiprof.ModelError, match="edges is a sparse tensor"):
+        multiprof.analyze(Unpriced(layout, operation), (4, 4))
+
+
 # -- 8-bit floats, statistics, one element of a line -----------------------------------------------
 
 

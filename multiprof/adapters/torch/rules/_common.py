@@ -65,7 +65,8 @@ def same_dtype(t: Tracer, first: Tensor, *others: Tensor | None) -> bool:
     if t.forced is not None:
         return True
     dtype = first.dtype
-    return first.layout is torch.strided and all(o is None or o.dtype is dtype for o in others)
+    strided = torch.strided
+    return first.layout is strided and all(o is None or (o.dtype is dtype and o.layout is strided) for o in others)
 
 
 class Unsure(Exception):
