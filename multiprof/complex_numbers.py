@@ -56,6 +56,8 @@ def in_real(layer: Layer, cost: Cost) -> Cost | None:
     if op not in ARITHMETIC:  # what makes complex numbers of real ones, such as eigenvalues, counts for itself
         return None if any(spec.dtype in COMPLEX for spec in layer.inputs.values()) else cost
     operands = {r: s.dtype in COMPLEX for r, s in layer.inputs.items() if r != "bias" and not r.startswith(ALIAS_ROLE)}
+    if isinstance(layer.attrs.get("scalar"), complex):  # a number in place of the second tensor
+        operands["x1"] = True
     both = sum(operands.values()) > 1 or op in POWERS
     parts = 1 if not both and (op == "add" or (op == "sub" and not operands.get("x1"))) else 2  # which a sum changes
     by_real = op == "mean" or not operands.get("x1")

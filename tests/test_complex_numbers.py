@@ -190,3 +190,13 @@ def test_moving_complex_numbers_is_free() -> None:
     net.dtype = COMPLEX
     net.layer("reshape", {"x": net.input((3, 2), "x", COMPLEX)}, (6,), name="l")
     assert price(net.graph(), FORMULAS).layers[0].state == "free"
+
+
+def test_a_complex_number_in_place_of_a_tensor() -> None:
+    """Three elements times 2i, as many products of two complex numbers, and sums."""
+    for op, dtype, expected in (
+        ("mul", COMPLEX, Counts(muls=12, adds=6)),
+        ("add", COMPLEX, Counts(adds=6)),
+    ):
+        cost = counted(op, ((3,), dtype), y=(3,), dtype=COMPLEX, scalar=2j)
+        assert cost is not None and sum(cost.terms.values(), Counts()) == expected
