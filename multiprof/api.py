@@ -222,6 +222,8 @@ def _read(
 
 
 def _refuse_unoffered(convention: str, train: bool, optimizer: str | None, causal: str) -> None:
+    if not isinstance(train, bool):
+        raise UsageError(f"train is {train!r}: give True or False")
     if optimizer is not None:
         if not train:
             raise UsageError("optimizer concerns a training step: give train=True (--train) as well")

@@ -131,6 +131,8 @@ def test_trust_without_effect_is_told(nets):
     [
         ({"optimizer": "adam"}, "give train=True"),
         ({"train": True, "optimizer": "lion"}, "one of sgd, momentum, adam, adamw, adafactor"),
+        ({"train": True, "optimizer": ["adam"]}, "optimizer is ['adam']; one of sgd"),
+        ({"train": "yes"}, "train is 'yes': give True or False"),
         ({"convention": "thop"}, "only the 'default' convention, not 'thop'"),
         ({"causal": "half"}, "causal is 'half'; one of full, unmasked"),
         ({"dims": {"batch": 0}}, "dims: 'batch': 0 is not a name with an integer of at least 1"),

@@ -94,7 +94,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 
 def optimizer(name: str) -> Optimizer:
     """The optimizer of that name; `UsageError` for another."""
-    if name not in OPTIMIZERS:
+    if not isinstance(name, str) or name not in OPTIMIZERS:
         raise UsageError(f"optimizer is {name!r}; one of {', '.join(OPTIMIZERS)}")
     return OPTIMIZERS[name]
 
