@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -36,7 +37,9 @@ def running(tmp_path):
     (tmp_path / "temporary").mkdir()
     command = [sys.executable, "-m", "multiprof", "bench", "net.py:Slow", "--input", "1x2"]
     variables = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
-    process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
+    # a shell's background jobs, which tests may be one of, ignore SIGINT, and hand that down
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL, preexec_fn=heeding)
     try:
         while not (tmp_path / "worker").is_file() or not (tmp_path / "worker").read_text():
             assert process.poll() is None

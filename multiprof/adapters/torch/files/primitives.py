@@ -59,6 +59,9 @@ def call_operator(namespace: str, name: str, args: list[Any], kwargs: dict[str, 
     return _bounded(_by_torch(namespace, name, args, kwargs))
 
 
+PIECES = 100_000  # of a tensor, at most
+
+
 def _by_torch(namespace: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
     if not is_registered(namespace, name):
         raise ModelError(f"the code calls {namespace}::{name}, which this torch does not have")
@@ -76,9 +79,29 @@ def _by_torch(namespace: str, name: str, args: list[Any], kwargs: dict[str, Any]
             kwargs["device"] = torch.device("cpu")  # said, so that the trace makes it a tensor without values
         only = {a.name for a in schema.arguments if a.kwarg_only}
         function = with_rule(name) if namespace == "aten" and kwargs.keys() <= only else None
+        _few_pieces(name, *args, **kwargs)
         if function is not None:
             return function(*args, **kwargs)
     return getattr(getattr(torch.ops, namespace), name)(*args, **kwargs)
+
+
+def _few_pieces(name: str, x: Any = None, by: Any = 0, dim: Any = 0, *more: Any, **named: Any) -> None:
+    """Refuse to cut a tensor into more pieces than a list may have: each of them is made."""
+    if name not in ("unbind", "split", "unsafe_split", "chunk", "unsafe_chunk", "tensor_split") or not isinstance(
+        x, torch.Tensor
+    ):
+        return
+    dim = named.get("dim", by if name == "unbind" else dim)
+    if not isinstance(dim, int) or not -x.dim() <= dim < x.dim():
+        return  # torch says so
+    pieces = x.shape[dim]
+    if name != "unbind":
+        by = next((named[key] for key in ("split_size", "chunks", "sections") if key in named), by)
+        if not isinstance(by, int) or by < 1:
+            return
+        pieces = -(-pieces // by) if "split" in name and name != "tensor_split" else by
+    if pieces > PIECES:
+        raise out_of_bounds(f"a tensor is cut into {pieces:,} pieces")
 
 
 def _schema(namespace: str, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
