@@ -57,6 +57,8 @@ def main() -> int:
     for section in args.only.split(","):
         if args.prepare and section in pairs.SECTIONS:
             pairs.prepare(section, args.folder, networks)
+        elif args.prepare and section == tools.SECTION:  # the converted files of the networks that tools are tried on
+            pairs.prepare("synthesised", args.folder, networks or tools.NETWORKS)
         elif args.prepare and section == layers.SECTION:
             layers.prepare(args.folder, networks)
         elif not args.prepare and section in SECTIONS:
