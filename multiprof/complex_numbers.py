@@ -69,4 +69,5 @@ def _real(c: Counts, both: bool, parts: int, by_real: bool) -> Counts:
     products = Counts(muls=4, adds=2) if both else Counts(muls=2)
     quotients = Counts(divs=2) if by_real else Counts(muls=6, adds=3, divs=2)
     dots = Counts(macs=(4 if both else 2) * c.macs, dots=2 * c.dots)
-    return dots + Counts(adds=parts * c.adds, casts=c.casts) + products * c.muls + quotients * c.divs
+    kept = Counts(adds=parts * c.adds, cmps=c.cmps, exps=c.exps, ints=c.ints, casts=c.casts)
+    return dots + kept + products * c.muls + quotients * c.divs

@@ -16,27 +16,13 @@ from multiprof.formulas.decompositions import FORMULAS
 from multiprof.ir import Layer
 from multiprof.testing import Counted, Tally
 from multiprof.testing.counting import log, sqrt, total
+from multiprof.testing.matrices import Matrix, matrix, numbers, product
 
 Make = Callable[..., Layer]
 Agree = Callable[[Formula, Layer, Tally], None]
-Matrix = list[list[Counted]]
 
 TABLE = {op: rule for rule in FORMULAS for op in rule.ops}
 SIZES = st.integers(1, 5)
-
-
-def matrix(tally: Tally, rows: int, columns: int) -> Matrix:
-    a = tally.array((rows, columns))
-    return [[a[i, j] for j in range(columns)] for i in range(rows)]
-
-
-def product(a: list[list[float]], b: list[list[float]]) -> list[list[float]]:
-    turned = list(zip(*b, strict=True))
-    return [[math.fsum(x * y for x, y in zip(row, column, strict=True)) for column in turned] for row in a]
-
-
-def numbers(a: Matrix) -> list[list[float]]:
-    return [[item.value for item in row] for row in a]
 
 
 def close(a: list[list[float]], b: list[list[float]]) -> bool:
